@@ -1,0 +1,175 @@
+//! `CoderGroup`: a group of an organization and its members.
+
+use kube::{CustomResource, KubeSchema, ResourceExt};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CommonSpec, ObjectRef};
+use super::kind::{Kind, KindStatus, ObjectKey, Reference, Scope};
+use super::rules;
+use super::status::CommonStatus;
+
+/// A group in Coder.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "coder-operator.dev",
+    version = "v1alpha1",
+    kind = "CoderGroup",
+    plural = "codergroups",
+    shortname = "cgrp",
+    category = "coder",
+    namespaced,
+    status = "GroupStatus",
+    derive = "PartialEq",
+    doc = "A group of a Coder organization: its quota and its members.",
+    validation = rules::metadata_name_of_group(),
+    printcolumn(name = "Group", type_ = "string", json_path = ".spec.name"),
+    printcolumn(name = "Organization", type_ = "string", json_path = ".status.organization"),
+    printcolumn(name = "Members", type_ = "integer", json_path = ".status.memberCount"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+#[x_kube(
+    validation = Rule::new("has(self.organization) != has(self.organizationRef)")
+        .message("set exactly one of organizationRef (a CoderOrganization) and organization (Coder's own name or id, or \"default\")"),
+    validation = Rule::new("has(self.organization) == has(oldSelf.organization) && (!has(self.organization) || self.organization == oldSelf.organization)")
+        .message("organization cannot be changed, Coder cannot move a group: delete this object and create it anew"),
+    validation = Rule::new("has(self.organizationRef) == has(oldSelf.organizationRef) && (!has(self.organizationRef) || self.organizationRef == oldSelf.organizationRef)")
+        .message("organizationRef cannot be changed, Coder cannot move a group: delete this object and create it anew"),
+    validation = Rule::new("!has(self.memberPolicy) || has(self.members)")
+        .message("memberPolicy says how to treat members: set members, or remove memberPolicy")
+)]
+pub struct GroupSpec {
+    /// Instance, mode and policies.
+    #[serde(flatten)]
+    pub common: CommonSpec,
+
+    /// The `CoderOrganization` it belongs to. The group waits for it. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_ref: Option<ObjectRef>,
+
+    /// The organization by Coder's own name or id, or `default`. Cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 36))]
+    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
+        .message("must be the name or the id of an organization in Coder, or \"default\""))]
+    pub organization: Option<String>,
+
+    /// Name in Coder; default: `metadata.name`. Case matters. Changing it renames the group, whose id stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 255))]
+    #[x_kube(
+        validation = rules::name(),
+        validation = rules::name_not_reserved(),
+        validation = Rule::new("self != 'Everyone'")
+            .message("the group Everyone is part of its organization: set everyoneQuotaAllowance on the CoderOrganization")
+    )]
+    pub name: Option<String>,
+
+    /// Name shown to people. Absent = unmanaged, `""` clears it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    #[x_kube(validation = rules::display_name())]
+    pub display_name: Option<String>,
+
+    /// URL or path of its picture, such as `/emojis/1f4ca.png`. Absent = unmanaged, `""` clears it.
+    #[serde(default, rename = "avatarURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    #[x_kube(validation = rules::no_spaces())]
+    pub avatar_url: Option<String>,
+
+    /// Quota of each member through this group, in credits; a user has the sum over all groups. Absent = unmanaged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0, max = 2_147_483_647))]
+    pub quota_allowance: Option<i32>,
+
+    /// `Exact`: exactly these are members. `AtLeast`: these are, others may be. Default `Exact`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_policy: Option<MemberPolicy>,
+
+    /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. A user who does not exist
+    /// or is not in the organization yet waits in `status.pendingMembers` and never blocks the others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 5000), inner(length(min = 1, max = 254)), extend("x-kubernetes-list-type" = "set"))]
+    #[x_kube(validation = Rule::new("self.all(m, m.contains('@') ? m.matches('^[^@ ]+@[^@ ]+$') : m.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$'))")
+        .message("each member must be a username, an email address or a user id"))]
+    pub members: Option<Vec<String>>,
+}
+
+/// How `members` is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum MemberPolicy {
+    /// Exactly these.
+    #[default]
+    Exact,
+    /// These and whoever else is there.
+    AtLeast,
+}
+
+/// What the operator knows of the group.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupStatus {
+    /// Conditions and what all kinds share.
+    #[serde(flatten)]
+    pub common: CommonStatus,
+    /// Coder's id of the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Coder's id of its organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization_id: Option<String>,
+    /// Name of its organization.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub organization: Option<String>,
+    /// Members at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member_count: Option<i64>,
+    /// Wanted members who do not exist, or are not in the organization, yet.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pending_members: Vec<String>,
+}
+
+impl Kind for CoderGroup {
+    const KIND: &'static str = "CoderGroup";
+    const SCOPE: Scope = Scope::Organization;
+    type Status = GroupStatus;
+
+    fn common(&self) -> &CommonSpec {
+        &self.spec.common
+    }
+
+    fn status(&self) -> Option<&GroupStatus> {
+        self.status.as_ref()
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        let own = self.namespace().unwrap_or_default();
+        self.spec.organization_ref.iter().map(|reference| organization_reference(reference, &own)).collect()
+    }
+}
+
+/// The `CoderOrganization` that a reference in the namespace `own` points at.
+#[must_use]
+pub fn organization_reference(reference: &ObjectRef, own: &str) -> Reference {
+    Reference {
+        kind: super::CoderOrganization::KIND,
+        key: ObjectKey::new(reference.namespace.as_deref().unwrap_or(own), &reference.name),
+    }
+}
+
+impl KindStatus for GroupStatus {
+    fn common(&self) -> &CommonStatus {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut CommonStatus {
+        &mut self.common
+    }
+
+    fn has_remote(&self) -> bool {
+        self.id.is_some()
+    }
+}

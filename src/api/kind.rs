@@ -1,0 +1,113 @@
+//! How the engine sees any custom resource, without knowing which one it is.
+
+use std::fmt;
+
+use kube::core::NamespaceResourceScope;
+use kube::{CustomResourceExt, Resource, ResourceExt};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::common::CommonSpec;
+use super::status::CommonStatus;
+
+/// Where an object lives in Coder. Deployment-wide kinds can be used from another namespace only when the instance
+/// names them in `spec.access.kinds`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// One for the whole deployment: organizations, licences, proxies.
+    Deployment,
+    /// Inside one organization: groups, members, keys.
+    Organization,
+}
+
+/// A custom resource that stands for an object in Coder.
+pub trait Kind:
+    Resource<DynamicType = (), Scope = NamespaceResourceScope>
+    + CustomResourceExt
+    + Clone
+    + fmt::Debug
+    + DeserializeOwned
+    + Serialize
+    + Send
+    + Sync
+    + 'static
+{
+    /// The kind's name as in manifests, `CoderGroup`. Also the metric label.
+    const KIND: &'static str;
+    /// Where its objects live.
+    const SCOPE: Scope;
+    /// Its status.
+    type Status: KindStatus;
+
+    /// The fields that all kinds share.
+    fn common(&self) -> &CommonSpec;
+
+    /// The status as last read, absent on an object that no pass has touched.
+    fn status(&self) -> Option<&Self::Status>;
+
+    /// Other custom resources of this operator that the spec points at, the instance not among them.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
+    }
+
+    /// Namespace and name.
+    fn key(&self) -> ObjectKey {
+        ObjectKey { namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
+    }
+
+    /// The `CoderInstance` it belongs to.
+    fn instance_key(&self) -> ObjectKey {
+        let reference = &self.common().instance_ref;
+        ObjectKey {
+            namespace: reference.namespace.clone().or_else(|| self.namespace()).unwrap_or_default(),
+            name: reference.name.clone(),
+        }
+    }
+}
+
+/// The status of a [`Kind`].
+pub trait KindStatus: Clone + Default + PartialEq + Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static {
+    /// The fields that all kinds share.
+    fn common(&self) -> &CommonStatus;
+    /// The same, to write.
+    fn common_mut(&mut self) -> &mut CommonStatus;
+    /// Whether it names an object in Coder that a deletion would have to deal with.
+    fn has_remote(&self) -> bool;
+}
+
+/// Namespace and name of a Kubernetes object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ObjectKey {
+    /// The namespace.
+    pub namespace: String,
+    /// The name.
+    pub name: String,
+}
+
+impl ObjectKey {
+    /// From its two parts.
+    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+        Self { namespace: namespace.into(), name: name.into() }
+    }
+}
+
+impl fmt::Display for ObjectKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// A custom resource that another one points at.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Reference {
+    /// Kind of the object pointed at.
+    pub kind: &'static str,
+    /// Where it is.
+    pub key: ObjectKey,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.kind, self.key)
+    }
+}

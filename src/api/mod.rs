@@ -1,0 +1,39 @@
+//! What users write: the custom resources of the group `coder-operator.dev`, version `v1alpha1`.
+//!
+//! One file a kind, with its validation rules (CEL) next to the fields they protect. No I/O happens here and nothing
+//! here knows Coder's endpoints. What all kinds share lives in [`common`] (the spec), [`status`] (the status) and
+//! [`kind`] (the trait by which the engine sees any of them); [`rules`] holds Coder's naming rules as CEL and as code.
+
+pub mod common;
+pub mod duration;
+pub mod group;
+pub mod instance;
+pub mod kind;
+pub mod license;
+pub mod organization;
+pub mod rules;
+pub mod status;
+pub mod workspace_proxy;
+
+pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, SecretKeyRef};
+pub use duration::DurationString;
+pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
+pub use instance::{Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus};
+pub use kind::{Kind, KindStatus, ObjectKey, Reference, Scope};
+pub use license::{CoderLicense, LicenseSpec, LicenseStatus};
+pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
+pub use status::{CommonStatus, Origin, PendingCreation};
+pub use workspace_proxy::{CoderWorkspaceProxy, WorkspaceProxySpec, WorkspaceProxyStatus};
+
+/// The API group of every kind, also the prefix of annotations and of the finalizer.
+pub const GROUP: &str = "coder-operator.dev";
+
+/// Names of the annotations users set. A changed value is what asks; the value itself means nothing.
+pub mod annotation {
+    /// Look at the object now. The handled value goes to `status.lastHandledReconcileAt`.
+    pub const RECONCILE_AT: &str = "coder-operator.dev/reconcile-at";
+    /// Issue a new secret (workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
+    pub const ROTATE: &str = "coder-operator.dev/rotate";
+    /// On a `CoderInstance`: the deployment id to accept in place of the pinned one.
+    pub const ACCEPT_DEPLOYMENT: &str = "coder-operator.dev/accept-deployment";
+}

@@ -1,0 +1,84 @@
+//! Coder's own rules for names, as CEL for the API server and as code for everything that did not pass through it.
+//!
+//! Lengths are bytes, as in Coder. Names allow neither dots nor underscores, which Kubernetes names may have: a name is
+//! never derived silently, an unsuitable `metadata.name` asks for `spec.name`.
+
+use kube::core::Rule;
+
+/// The longest name of an organization, user or template, in bytes.
+pub const NAME_MAX: usize = 32;
+/// The longest name of a group, in bytes (36 before Coder v2.18, which the server then says itself).
+pub const GROUP_NAME_MAX: usize = 255;
+/// The longest display name, in bytes.
+pub const DISPLAY_NAME_MAX: usize = 64;
+
+/// `spec.name` is a valid Coder name.
+pub fn name() -> Rule {
+    Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
+        .message("must be a Coder name: letters, digits and single hyphens between them")
+}
+
+/// `spec.name` is none of the words that Coder's own pages use.
+pub fn name_not_reserved() -> Rule {
+    Rule::new("!(self in ['new', 'create'])").message("\"new\" and \"create\" are reserved by Coder: choose another name")
+}
+
+/// `metadata.name` stands in for an absent `spec.name` only when Coder would take it (32 bytes).
+pub fn metadata_name() -> Rule {
+    Rule::new(
+        "has(self.spec.name) || (self.metadata.name.size() <= 32 && \
+         self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && !(self.metadata.name in ['new', 'create']))",
+    )
+    .message(
+        "metadata.name is no valid Coder name (letters, digits and single hyphens, at most 32, not \"new\" or \"create\"): \
+         set spec.name to the name in Coder",
+    )
+}
+
+/// The same for groups, whose names may be longer.
+pub fn metadata_name_of_group() -> Rule {
+    Rule::new(
+        "has(self.spec.name) || (self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && \
+         !(self.metadata.name in ['new', 'create']))",
+    )
+    .message(
+        "metadata.name is no valid Coder name (letters, digits and single hyphens, not \"new\" or \"create\"): \
+         set spec.name to the name in Coder",
+    )
+}
+
+/// A display name has no space at its ends and at most 64 bytes. Empty is allowed where the field may be cleared.
+pub fn display_name() -> Rule {
+    Rule::new("self == '' || (self.matches('^[^\\\\s](.*[^\\\\s])?$') && bytes(self).size() <= 64)")
+        .message("must have at most 64 bytes and no space at either end")
+}
+
+/// An icon or avatar is a URL or a path, without spaces.
+pub fn no_spaces() -> Rule {
+    Rule::new("!self.matches('\\\\s')").message("must be a URL or a path such as /emojis/1f680.png, without spaces")
+}
+
+/// Whether Coder takes this as a name of at most `max` bytes.
+#[must_use]
+pub fn is_name(text: &str, max: usize) -> bool {
+    !text.is_empty()
+        && text.len() <= max
+        && !matches!(text, "new" | "create")
+        && text.split('-').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_coders_rule() {
+        for good in ["a", "alpha", "Alpha-2", "x1-y2-z3"] {
+            assert!(is_name(good, NAME_MAX), "{good}");
+        }
+        let long = "a".repeat(NAME_MAX + 1);
+        for bad in ["", "new", "create", "-x", "x-", "x--y", "under_score", "dot.name", "Bad Name", "ünicode", &long] {
+            assert!(!is_name(bad, NAME_MAX), "{bad}");
+        }
+    }
+}

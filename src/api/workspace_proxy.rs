@@ -1,0 +1,123 @@
+//! `CoderWorkspaceProxy`: the registration of a workspace proxy; its token goes to a Secret.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{CommonSpec, SecretKeyRef};
+use super::kind::{Kind, KindStatus, Scope};
+use super::rules;
+use super::status::{CommonStatus, optional_time_schema};
+
+/// A workspace proxy in Coder.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[kube(
+    group = "coder-operator.dev",
+    version = "v1alpha1",
+    kind = "CoderWorkspaceProxy",
+    plural = "coderworkspaceproxies",
+    shortname = "cwp",
+    category = "coder",
+    namespaced,
+    status = "WorkspaceProxyStatus",
+    derive = "PartialEq",
+    doc = "The registration of a Coder workspace proxy. Its token is written to a Secret.",
+    validation = rules::metadata_name(),
+    validation = Rule::new("has(self.spec.name) ? self.spec.name.lowerAscii() != 'primary' : self.metadata.name != 'primary'")
+        .message("\"primary\" is reserved by Coder for the deployment itself: choose another name"),
+    printcolumn(name = "Proxy", type_ = "string", json_path = ".spec.name"),
+    printcolumn(name = "Healthy", type_ = "boolean", json_path = ".status.healthy"),
+    printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
+)]
+pub struct WorkspaceProxySpec {
+    /// Instance, mode and policies.
+    #[serde(flatten)]
+    pub common: CommonSpec,
+
+    /// Name in Coder; default: `metadata.name`. Changing it renames the proxy, whose id stays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 32))]
+    #[x_kube(validation = rules::name(), validation = rules::name_not_reserved())]
+    pub name: Option<String>,
+
+    /// Name shown to people. Required: Coder cannot update a proxy without one.
+    #[schemars(length(min = 1, max = 64))]
+    #[x_kube(validation = rules::display_name())]
+    pub display_name: String,
+
+    /// URL or path of its icon, such as `/emojis/1f1eb-1f1f7.png`. Required: Coder cannot update a proxy without one.
+    #[schemars(length(min = 1, max = 256))]
+    #[x_kube(validation = rules::no_spaces())]
+    pub icon: String,
+
+    /// The Secret in this namespace that the operator creates and keeps for the proxy: the token under `key` (default
+    /// `CODER_PROXY_SESSION_TOKEN`) and the deployment's URL under `CODER_PRIMARY_ACCESS_URL`. It is owned by this object
+    /// and goes with it. A Secret of that name that belongs to somebody else is never overwritten.
+    #[x_kube(validation = Rule::new("!has(self.key) || self.key != 'CODER_PRIMARY_ACCESS_URL'")
+        .message("CODER_PRIMARY_ACCESS_URL holds the deployment's URL: choose another key for the token"))]
+    pub token_secret: SecretKeyRef,
+}
+
+/// What the operator knows of the proxy.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkspaceProxyStatus {
+    /// Conditions and what all kinds share.
+    #[serde(flatten)]
+    pub common: CommonStatus,
+    /// Coder's id of the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// Whether Coder reaches the proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy: Option<bool>,
+    /// Coder's word for its health: `ok`, `unreachable`, `unhealthy`, `unregistered` …
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<String>,
+    /// Where the running proxy serves apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+    /// Version of the running proxy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// When the token in the Secret was issued. Absent: none was issued by the operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_time_schema")]
+    pub token_issued_at: Option<Time>,
+    /// The value of the annotation `coder-operator.dev/rotate` that was last acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_handled_rotate: Option<String>,
+}
+
+impl Kind for CoderWorkspaceProxy {
+    const KIND: &'static str = "CoderWorkspaceProxy";
+    const SCOPE: Scope = Scope::Deployment;
+    type Status = WorkspaceProxyStatus;
+
+    fn common(&self) -> &CommonSpec {
+        &self.spec.common
+    }
+
+    fn status(&self) -> Option<&WorkspaceProxyStatus> {
+        self.status.as_ref()
+    }
+}
+
+impl KindStatus for WorkspaceProxyStatus {
+    fn common(&self) -> &CommonStatus {
+        &self.common
+    }
+
+    fn common_mut(&mut self) -> &mut CommonStatus {
+        &mut self.common
+    }
+
+    fn has_remote(&self) -> bool {
+        self.id.is_some()
+    }
+}
