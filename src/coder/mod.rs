@@ -1,0 +1,57 @@
+//! Coder's REST API, as far as the operator needs it; knows nothing of Kubernetes.
+//!
+//! * [`Client`] — the connection: `client` (where and as whom), `transport` (how a call travels), `path` (where it
+//!   goes), `limits` (429), `breaker` (a dead server), `observer` (metrics).
+//! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `class`.
+//! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
+//!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`.
+//! * `jwt` — what a licence says about itself, read without asking a server.
+//! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
+//!
+//! Three rules hold for all of it. A field that is absent in a request is left alone by the server, so requests are
+//! made of `Option`s and send nothing for `None`. Answers are read tolerantly: missing, null and unknown fields of all
+//! versions from v2.16.1 on. And a read of one object returns `None` only for [`Class::Absent`], never for a route
+//! that the server does not have.
+
+mod breaker;
+mod build_info;
+mod class;
+mod client;
+mod entitlements;
+mod error;
+mod group;
+mod group_sync;
+mod ids;
+mod jwt;
+mod license;
+mod limits;
+mod observer;
+mod organization;
+mod organization_member;
+mod path;
+mod transport;
+mod user;
+mod wire;
+mod workspace_proxy;
+mod workspace_sharing;
+
+pub use breaker::{BreakerConfig, BreakerState};
+pub use build_info::BuildInfo;
+pub use class::Class;
+pub use client::{Client, Config};
+pub use entitlements::{Entitlement, Entitlements, Feature};
+pub use error::{Answer, Call, Error, RawAnswer, Validation, sanitise};
+pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
+pub use group_sync::GroupSyncSettings;
+pub use ids::{DeploymentId, GroupId, LicenseId, OrganizationId, OrganizationRef, ProxyId, UserId};
+pub use jwt::{JwtError, LicenseClaims, Refusal};
+pub use license::License;
+pub use observer::{CallInfo, Observer};
+pub use organization::{CreateOrganization, Organization, UpdateOrganization};
+pub use organization_member::OrganizationMember;
+pub use path::{Method, Path};
+pub use user::{LoginType, RoleName, User, UserStatus};
+pub use workspace_proxy::{
+    CreateProxy, ProxyHealth, ProxyReport, ProxyStatus, ProxyWithToken, UpdateProxy, WorkspaceProxy,
+};
+pub use workspace_sharing::{ShareableOwners, WorkspaceSharing};

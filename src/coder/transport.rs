@@ -1,0 +1,262 @@
+//! How a call travels: rate limit, breaker, request, bounded answer, and one error for whatever goes wrong.
+
+use std::sync::atomic::Ordering;
+
+use reqwest::{
+    Response, StatusCode,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, LOCATION, RETRY_AFTER},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::time::Instant;
+use url::Url;
+
+use super::{
+    breaker::Failure,
+    class::Class,
+    client::{Client, Inner},
+    error::{Call, Error, RawAnswer, is_json, not_json},
+    observer::CallInfo,
+    path::{Method, Path},
+    wire::List,
+};
+
+const TOKEN: HeaderName = HeaderName::from_static("coder-session-token");
+const BYPASS: HeaderName = HeaderName::from_static("x-coder-bypass-ratelimit");
+/// Coder signs every answer with it.
+const BUILD_VERSION: HeaderName = HeaderName::from_static("x-coder-build-version");
+
+/// An error's body is only read for its message.
+const MAX_ERROR_BODY: usize = 64 << 10;
+
+/// Redirects of a read within the origin.
+const MAX_REDIRECTS: usize = 3;
+
+/// An answer below 400.
+struct Answer {
+    status: u16,
+    content_type: Option<String>,
+    body: Vec<u8>,
+}
+
+impl Client {
+    /// Reads one object.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: Path) -> Result<T, Error> {
+        self.call(Method::Get, path, None::<&()>).await
+    }
+
+    /// Reads a list that is never paged; `null` is an empty one.
+    pub(super) async fn get_list<T: DeserializeOwned>(&self, path: Path) -> Result<Vec<T>, Error> {
+        self.get::<List<T>>(path).await.map(|list| list.0)
+    }
+
+    /// Makes a call and reads its answer.
+    pub(super) async fn call<B: Serialize, T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: Path,
+        body: Option<&B>,
+    ) -> Result<T, Error> {
+        let call = Call::new(method, path.template());
+        let answer = self.exchange(method, &path, encode(call, body)?).await?;
+        if !is_json(answer.content_type.as_deref()) {
+            return Err(not_json(call, answer.status, answer.content_type.as_deref()));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| Error::from_decode(call, &error))
+    }
+
+    /// Makes a call whose answer does not matter: some are messages, some empty, some 304.
+    pub(super) async fn call_unit<B: Serialize>(
+        &self,
+        method: Method,
+        path: Path,
+        body: Option<&B>,
+    ) -> Result<(), Error> {
+        let call = Call::new(method, path.template());
+        let answer = self.exchange(method, &path, encode(call, body)?).await?;
+        // A page with status 200 is the dashboard, not a success.
+        if answer.body.is_empty() || is_json(answer.content_type.as_deref()) {
+            return Ok(());
+        }
+        Err(not_json(call, answer.status, answer.content_type.as_deref()))
+    }
+
+    /// Everything around a call: who is told, what is remembered of it.
+    async fn exchange(&self, method: Method, path: &Path, body: Option<Vec<u8>>) -> Result<Answer, Error> {
+        let started = Instant::now();
+        let (sent, result) = self.guarded(method, path, body).await;
+        let info = CallInfo {
+            method,
+            template: path.template(),
+            status: match &result {
+                Ok(answer) => Some(answer.status),
+                Err(error) => error.status(),
+            },
+            class: result.as_ref().err().map(Error::class),
+            duration: started.elapsed(),
+            sent,
+        };
+        tracing::debug!(
+            method = method.as_str(),
+            path = info.template,
+            status = info.status,
+            class = info.class.map(Class::as_str),
+            milliseconds = u64::try_from(info.duration.as_millis()).unwrap_or(u64::MAX),
+            sent,
+            "called Coder"
+        );
+        self.0.observer.call(&info);
+        result
+    }
+
+    /// The call, unless rate limit or breaker forbid it, and what the two learn from it.
+    async fn guarded(&self, method: Method, path: &Path, body: Option<Vec<u8>>) -> (bool, Result<Answer, Error>) {
+        let inner = &*self.0;
+        let call = Call::new(method, path.template());
+        let encoded = match path.encode(method) {
+            Ok(encoded) => encoded,
+            Err(error) => return (false, Err(error)),
+        };
+        if let Some(until) = inner.cool_downs.until(&encoded) {
+            return (false, Err(Error::CoolingDown { call, until }));
+        }
+        let permit = match inner.breaker.admit() {
+            Ok(permit) => permit,
+            Err(until) => return (false, Err(Error::BreakerOpen { call, until })),
+        };
+        let result = inner.send(call, &encoded, path.encode_query(), body).await;
+        match result.as_ref().err().and_then(failure) {
+            None => permit.alive(),
+            Some(failure) => permit.failed(failure, &encoded),
+        }
+        if let Err(Error::Answer(answer)) = &result {
+            match (answer.status, answer.retry_after) {
+                (429, Some(wait)) => inner.cool_downs.start(&encoded, wait),
+                (428, _) => self.set_bypass(false),
+                _ => {}
+            }
+        }
+        (true, result)
+    }
+}
+
+/// What an error says about the server as a whole.
+fn failure(error: &Error) -> Option<Failure> {
+    match error {
+        Error::Connect { .. } | Error::Tls { .. } => Some(Failure::Unreachable),
+        Error::Answer(answer) if answer.class != Class::Transient => None,
+        Error::Answer(_)
+        | Error::Timeout { .. }
+        | Error::Cut { .. }
+        | Error::NotJson { .. }
+        | Error::Redirect { .. } => Some(Failure::Answered),
+        _ => None,
+    }
+}
+
+impl Inner {
+    async fn send(
+        &self,
+        call: Call,
+        path: &str,
+        query: Option<String>,
+        body: Option<Vec<u8>>,
+    ) -> Result<Answer, Error> {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path()));
+        url.set_query(query.as_deref());
+        let mut response = self.send_once(call, url, body).await?;
+        // Followed by hand: the token must not leave the origin, and a write must not turn into a read.
+        for _ in 0..MAX_REDIRECTS {
+            let Some(target) = redirect(&response) else { break };
+            if call.method.writes() || target.origin() != self.base.origin() {
+                break;
+            }
+            response = self.send_once(call, target, None).await?;
+        }
+        if moved(&response) {
+            let to = redirect(&response).map_or_else(|| "nowhere".to_owned(), |to| to.origin().ascii_serialization());
+            return Err(Error::Redirect { call, to });
+        }
+        self.read(call, response).await
+    }
+
+    async fn send_once(&self, call: Call, url: Url, body: Option<Vec<u8>>) -> Result<Response, Error> {
+        let mut request = self
+            .http
+            .request(call.method.into(), url)
+            .header(TOKEN, self.token.clone())
+            .header(ACCEPT, "application/json");
+        if self.bypass.load(Ordering::Relaxed) {
+            request = request.header(BYPASS, "true");
+        }
+        if let Some(body) = body {
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
+        }
+        request.send().await.map_err(|error| Error::from_transport(call, error))
+    }
+
+    async fn read(&self, call: Call, mut response: Response) -> Result<Answer, Error> {
+        let status = response.status().as_u16();
+        let headers = std::mem::take(response.headers_mut());
+        let content_type = text(&headers, &CONTENT_TYPE);
+        if status < 400 {
+            let body = bounded(call, response, self.max_body).await?;
+            return Ok(Answer {
+                status,
+                content_type: content_type.map(str::to_owned),
+                body,
+            });
+        }
+        // The status is known already: a body that is too long or never ends must not hide it.
+        let body = bounded(call, response, MAX_ERROR_BODY).await.unwrap_or_default();
+        Err(Error::from_answer(
+            call,
+            &RawAnswer {
+                status,
+                content_type,
+                retry_after: text(&headers, &RETRY_AFTER),
+                from_coder: headers.contains_key(&BUILD_VERSION),
+                body: &body,
+            },
+        ))
+    }
+}
+
+fn encode<B: Serialize>(call: Call, body: Option<&B>) -> Result<Option<Vec<u8>>, Error> {
+    body.map(serde_json::to_vec)
+        .transpose()
+        .map_err(|source| Error::Encode { call, source })
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A 3xx that sends the caller elsewhere. 304 does not: Coder answers it to a write that changes nothing.
+fn moved(response: &Response) -> bool {
+    response.status().is_redirection() && response.status() != StatusCode::NOT_MODIFIED
+}
+
+/// Where it sends the caller.
+fn redirect(response: &Response) -> Option<Url> {
+    if !moved(response) {
+        return None;
+    }
+    response.url().join(text(response.headers(), &LOCATION)?).ok()
+}
+
+/// The whole body, or an error as soon as it is larger than it may be.
+async fn bounded(call: Call, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| Error::from_transport(call, error))?
+    {
+        if body.len().saturating_add(chunk.len()) > limit {
+            return Err(Error::TooLarge { call, limit });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
