@@ -1,1 +1,41 @@
-//! x
+//! A real kube-apiserver and etcd for tests and the demo.
+//!
+//! Nothing here imitates Kubernetes where the real thing can be had: the servers are built from their sources
+//! ([`tools`]) and started on loopback ports ([`ControlPlane`]). What does not run is kube-controller-manager, so there
+//! is no garbage collection, no default service account and no namespace deletion; the last has a stand-in that keeps to
+//! the original ([`Namespace::terminate`]).
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let ground = test_ground::ControlPlane::shared().await?;
+//! let namespace = ground.namespace("adoption").await?;
+//! let pods = kube::Api::<k8s_openapi::api::core::v1::Pod>::namespaced(ground.admin()?, namespace.name());
+//! namespace.finish().await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One control plane serves a whole test process. Tests keep out of each other's way by using a namespace of their own;
+//! a test that needs the cluster itself in some state (definitions missing, say) starts its own.
+
+mod control_plane;
+mod crds;
+mod error;
+mod etcd;
+mod guard;
+mod init;
+mod namespace;
+mod pki;
+mod run_dir;
+mod servers;
+pub mod terminator;
+pub mod tools;
+mod user;
+
+pub use control_plane::{ControlPlane, Options, REUSE_VARIABLE};
+pub use crds::install_crds;
+pub use error::{Error, Result};
+pub use etcd::EtcdRaw;
+pub use init::init;
+pub use namespace::Namespace;
+pub use user::User;

@@ -1,0 +1,314 @@
+//! A Kubernetes control plane without nodes and without controllers: kube-apiserver and its etcd.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use kube::{Client, Config};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio::{sync::OnceCell, time::Instant};
+use tracing::{instrument::WithSubscriber as _, subscriber::NoSubscriber};
+
+use crate::{
+    Error, EtcdRaw, Result, User,
+    guard::{Guard, Role},
+    init, pki,
+    run_dir::RunDir,
+    servers, tools, user,
+};
+
+/// Names the directory of a control plane that is already running (`ground serve --dir`), to be used instead of a new one.
+pub const REUSE_VARIABLE: &str = "CODER_OPERATOR_TEST_GROUND";
+
+const DESCRIPTION: &str = "ground.json";
+/// Generous: a machine busy with a compilation takes several times as long as an idle one.
+const READY_WITHIN: Duration = Duration::from_mins(3);
+const LOOK_EVERY: Duration = Duration::from_millis(25);
+const ATTEMPTS: u32 = 3;
+
+/// What a control plane is started with.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    users: Vec<User>,
+    directory: Option<PathBuf>,
+}
+
+impl Options {
+    /// Adds a user to those that every control plane has.
+    #[must_use]
+    pub fn user(mut self, name: &str, groups: &[&str]) -> Self {
+        self.users.push(User::new(name, groups));
+        self
+    }
+
+    /// Uses this directory, which must be empty or absent, instead of a temporary one.
+    #[must_use]
+    pub fn directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+}
+
+/// How to reach a control plane; `ground.json` in its directory.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Description {
+    server: String,
+    etcd: String,
+    ca: String,
+    users: Vec<User>,
+    directory: PathBuf,
+}
+
+/// A running control plane. Dropping it stops the servers and removes their directory, and so does the end of the
+/// process, however it comes.
+///
+/// It is bound to no runtime: clients are made on demand and belong to the runtime they are made in.
+#[derive(Debug)]
+pub struct ControlPlane {
+    description: Description,
+    /// `None` for one that somebody else started.
+    running: Option<Running>,
+}
+
+/// Fields are dropped in order: the servers die before their directory goes.
+#[derive(Debug)]
+struct Running {
+    servers: [Guard; 2],
+    directory: RunDir,
+}
+
+impl ControlPlane {
+    /// The one control plane of this process, started when first asked for.
+    ///
+    /// A start that failed is not tried again: every test that needs it fails at once, with the same words.
+    pub async fn shared() -> Result<&'static Self, &'static Error> {
+        static SHARED: OnceCell<Result<ControlPlane>> = OnceCell::const_new();
+        SHARED
+            .get_or_init(|| async {
+                match env::var_os(REUSE_VARIABLE).filter(|it| !it.is_empty()) {
+                    Some(directory) => Self::attach(Path::new(&directory)),
+                    None => Self::start(Options::default()).await,
+                }
+            })
+            .await
+            .as_ref()
+    }
+
+    /// Uses the control plane that runs in `directory`.
+    pub fn attach(directory: &Path) -> Result<Self> {
+        init();
+        let path = directory.join(DESCRIPTION);
+        let text = fs::read(&path).map_err(Error::io(format!("no control plane: cannot read {}", path.display())))?;
+        Ok(Self {
+            description: serde_json::from_slice(&text).map_err(Error::format(path.display().to_string()))?,
+            running: None,
+        })
+    }
+
+    /// Starts a control plane of its own and waits until it is ready.
+    pub async fn start(options: Options) -> Result<Self> {
+        init();
+        let binaries =
+            tokio::task::spawn_blocking(|| Ok::<_, Error>([tools::ETCD.binary()?, tools::KUBE_APISERVER.binary()?]))
+                .await
+                .map_err(|error| Error::format("building the tools")(error))??;
+        let mut attempt = 1;
+        loop {
+            match Self::start_once(&options, &binaries).await {
+                // The free port was not free any more.
+                Err(Error::Ended { tail, .. }) if attempt < ATTEMPTS && tail.contains("address already in use") => {
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn start_once(options: &Options, [etcd, kube_apiserver]: &[PathBuf; 2]) -> Result<Self> {
+        let directory = RunDir::create(options.directory.as_deref())?;
+        let ca = pki::generate(&directory)?;
+        let mut users = User::defaults();
+        users.extend(options.users.iter().cloned());
+        directory.write(servers::TOKENS, user::token_file(&users))?;
+
+        let etcd_url = format!("http://127.0.0.1:{}", servers::free_port()?);
+        let port = servers::free_port()?;
+        let description = Description {
+            server: format!("https://127.0.0.1:{port}"),
+            etcd: etcd_url.clone(),
+            ca,
+            users,
+            directory: directory.path().to_owned(),
+        };
+        let etcd = servers::etcd(etcd, &directory, &etcd_url);
+        let kube_apiserver = servers::kube_apiserver(kube_apiserver, &directory, port, &etcd_url);
+        // The guard that removes the directory is that of the server which writes most into it.
+        let etcd = Guard::spawn(directory.path(), "etcd", Role::Owner, &etcd)?;
+        let mut running = Running {
+            servers: [
+                etcd,
+                Guard::spawn(directory.path(), "kube-apiserver", Role::Member, &kube_apiserver)?,
+            ],
+            directory,
+        };
+        // Without a log: kube's client calls every refused connection and every "not ready yet" an error.
+        let ready = ready(&description, &mut running).with_subscriber(NoSubscriber::default());
+        if let Err(error) = ready.await {
+            running.directory.keep();
+            return Err(error);
+        }
+        let ground = Self {
+            description,
+            running: Some(running),
+        };
+        ground.write_files()?;
+        Ok(ground)
+    }
+
+    /// A client with all rights.
+    pub fn admin(&self) -> Result<Client> {
+        self.client(User::ADMIN)
+    }
+
+    /// A client with the operator's identity, which has the rights that the test's bindings give it.
+    pub fn operator(&self) -> Result<Client> {
+        self.client(User::OPERATOR)
+    }
+
+    /// A client of the user of that name, for the current runtime.
+    pub fn client(&self, user: &str) -> Result<Client> {
+        Client::try_from(self.config(user)?).map_err(Error::kube("cannot make a client"))
+    }
+
+    /// What a client of that user is made from, for callers that change something first.
+    pub fn config(&self, user: &str) -> Result<Config> {
+        self.description.config(user)
+    }
+
+    /// The path of the user's kubeconfig file.
+    pub fn kubeconfig(&self, user: &str) -> Result<PathBuf> {
+        self.description.user(user)?;
+        Ok(self.directory().join(kubeconfig_name(user)))
+    }
+
+    /// The user's bearer token, for a process that is configured without a kubeconfig.
+    pub fn token(&self, user: &str) -> Result<&str> {
+        Ok(&self.description.user(user)?.token)
+    }
+
+    /// The users it knows.
+    #[must_use]
+    pub fn users(&self) -> &[User] {
+        &self.description.users
+    }
+
+    /// The API server's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.description.server
+    }
+
+    /// Where its files and logs are.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.description.directory
+    }
+
+    /// Direct access to the store, past every check of the API server.
+    pub fn etcd(&self) -> Result<EtcdRaw> {
+        EtcdRaw::new(&self.description.etcd)
+    }
+
+    /// Stops the servers and removes the directory. Dropping does the same; this one can be waited for.
+    pub async fn stop(self) {
+        // Waiting for a process blocks, though only for milliseconds. A failure would be a panic of a destructor.
+        let _ = tokio::task::spawn_blocking(move || drop(self)).await;
+    }
+
+    /// Keeps the logs when the control plane ends.
+    pub fn keep_logs(&self) {
+        if let Some(running) = &self.running {
+            running.directory.keep();
+        }
+    }
+
+    fn write_files(&self) -> Result<()> {
+        let Some(Running { directory, .. }) = &self.running else {
+            return Ok(());
+        };
+        let Description { server, ca, users, .. } = &self.description;
+        for user in users {
+            let text =
+                serde_yaml::to_string(&user::kubeconfig(server, ca, user)).map_err(Error::format("kubeconfig"))?;
+            directory.write(&kubeconfig_name(&user.name), text)?;
+        }
+        let text = serde_json::to_vec_pretty(&self.description).map_err(Error::format(DESCRIPTION))?;
+        directory.write(DESCRIPTION, text).map(drop)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.directory.keep();
+        }
+        // Both at once, then wait for both.
+        self.servers.iter_mut().for_each(Guard::stop);
+    }
+}
+
+impl Description {
+    fn user(&self, name: &str) -> Result<&User> {
+        self.users
+            .iter()
+            .find(|user| user.name == name)
+            .ok_or_else(|| Error::UnknownUser(name.to_owned()))
+    }
+
+    /// By hand rather than from the kubeconfig file: no file is read, and nothing waits.
+    fn config(&self, user: &str) -> Result<Config> {
+        let server = self.server.parse().map_err(Error::format("the API server's address"))?;
+        let ca = CertificateDer::from_pem_slice(self.ca.as_bytes()).map_err(Error::format("the CA certificate"))?;
+        let token = json!({"token": self.user(user)?.token});
+        let mut config = Config::new(server);
+        config.root_cert = Some(vec![ca.to_vec()]);
+        config.auth_info = serde_json::from_value(token).map_err(Error::format("the user's token"))?;
+        Ok(config)
+    }
+}
+
+fn kubeconfig_name(user: &str) -> String {
+    format!("{user}.kubeconfig")
+}
+
+/// Waits until the API server says that it is ready, or one of the servers has ended.
+async fn ready(description: &Description, running: &mut Running) -> Result<()> {
+    let client = Client::try_from(description.config(User::ADMIN)?).map_err(Error::kube("cannot make a client"))?;
+    let began = Instant::now();
+    loop {
+        for server in &mut running.servers {
+            server.check()?;
+        }
+        let request = http::Request::get("/readyz")
+            .body(Vec::new())
+            .map_err(Error::format("/readyz"))?;
+        let answer = tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
+        let last = match answer {
+            Ok(Ok(_)) => return Ok(()),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        if began.elapsed() > READY_WITHIN {
+            return Err(Error::Timeout {
+                what: format!("kube-apiserver in {} is ready", description.directory.display()),
+                within: READY_WITHIN,
+                last,
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,106 @@
+//! A server process that cannot outlive the process that started it.
+//!
+//! The guard is a few lines of POSIX shell ([`guard.sh`](../src/guard.sh)) between us and the server. A destructor is
+//! not enough (SIGKILL, `std::process::exit`, a `static`), and asking the kernel for a parent-death signal needs
+//! `unsafe` and Linux.
+
+use std::{
+    io,
+    os::unix::process::CommandExt as _,
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, Stdio},
+};
+
+use crate::{Error, Result};
+
+const SCRIPT: &str = include_str!("guard.sh");
+
+/// What the guard removes when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Only kills its server.
+    Member,
+    /// Removes the run directory too.
+    Owner,
+}
+
+/// A running server. Dropping this kills it.
+#[derive(Debug)]
+pub(crate) struct Guard {
+    name: &'static str,
+    log: PathBuf,
+    shell: Child,
+    /// The pipe that keeps the server alive; `None` once it was told to stop.
+    lifeline: Option<ChildStdin>,
+}
+
+impl Guard {
+    /// Starts `command`, with its output in `DIR/NAME.log` and its process id in `DIR/NAME.pid`.
+    pub(crate) fn spawn(directory: &Path, name: &'static str, role: Role, command: &[String]) -> Result<Self> {
+        let mut shell = Command::new("sh")
+            .args(["-c", SCRIPT, "guard"])
+            .arg(directory)
+            .arg(name)
+            .arg(match role {
+                Role::Member => "member",
+                Role::Owner => "owner",
+            })
+            .args(command)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .map_err(Error::io(format!("cannot start {name}")))?;
+        let lifeline = shell.stdin.take();
+        Ok(Self {
+            name,
+            log: directory.join(format!("{name}.log")),
+            shell,
+            lifeline,
+        })
+    }
+
+    /// An error with the end of the log if the server is no longer running.
+    pub(crate) fn check(&mut self) -> Result<()> {
+        match self.shell.try_wait() {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) => Err(Error::Ended {
+                server: self.name,
+                log: self.log.clone(),
+                tail: tail(&self.log),
+            }),
+            Err(error) => Err(Error::io(format!("cannot look after {}", self.name))(error)),
+        }
+    }
+
+    /// Lets go of the pipe, without waiting.
+    pub(crate) fn stop(&mut self) {
+        self.lifeline = None;
+    }
+
+    /// Waits until the server is dead and the guard has tidied up.
+    pub(crate) fn wait(&mut self) -> io::Result<()> {
+        self.shell.wait().map(drop)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.stop();
+        // A failure here means that the shell is gone already.
+        let _ = self.wait();
+    }
+}
+
+/// The last lines of a log, for an error message.
+fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().collect();
+    lines
+        .iter()
+        .skip(lines.len().saturating_sub(15))
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n")
+}

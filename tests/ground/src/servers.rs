@@ -1,0 +1,78 @@
+//! The command lines of the two servers: what a real cluster has, minus what costs time and protects nothing here.
+
+use std::{net::TcpListener, path::Path};
+
+use crate::{Error, Result, pki, run_dir::RunDir};
+
+pub(crate) const TOKENS: &str = "tokens.csv";
+
+/// A port that is free now. Somebody may take it before the server does; the start is then tried again.
+pub(crate) fn free_port() -> Result<u16> {
+    TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .map(|address| address.port())
+        .map_err(Error::io("cannot find a free port"))
+}
+
+pub(crate) fn etcd(binary: &Path, directory: &RunDir, url: &str) -> Vec<String> {
+    let data = directory.file("etcd");
+    command(
+        binary,
+        &[
+            ("data-dir", &data),
+            ("listen-client-urls", url),
+            ("advertise-client-urls", url),
+            // Nobody joins: any port will do, and it is not even told.
+            ("listen-peer-urls", "http://127.0.0.1:0"),
+            ("log-level", "warn"),
+            // The data does not survive the run: nothing is gained by waiting for the disk.
+            ("unsafe-no-fsync", "true"),
+            // A lone member elects itself after this time, which is the most of its start.
+            ("heartbeat-interval", "10"),
+            ("election-timeout", "100"),
+        ],
+    )
+}
+
+pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_url: &str) -> Vec<String> {
+    let file = |name| directory.file(name);
+    command(
+        binary,
+        &[
+            ("etcd-servers", etcd_url),
+            ("secure-port", &port.to_string()),
+            ("bind-address", "127.0.0.1"),
+            ("advertise-address", "127.0.0.1"),
+            // `default/kubernetes` would need an address that is not loopback.
+            ("endpoint-reconciler-type", "none"),
+            ("service-cluster-ip-range", "10.0.0.0/24"),
+            ("cert-dir", &directory.path().display().to_string()),
+            ("tls-cert-file", &file(pki::SERVER_CERTIFICATE)),
+            ("tls-private-key-file", &file(pki::SERVER_KEY)),
+            ("service-account-issuer", "https://kubernetes.default.svc"),
+            ("service-account-key-file", &file(pki::SERVICE_ACCOUNT_PUBLIC_KEY)),
+            ("service-account-signing-key-file", &file(pki::SERVICE_ACCOUNT_KEY)),
+            ("token-auth-file", &file(TOKENS)),
+            ("authorization-mode", "RBAC"),
+            // These wait for controllers that do not run here. What protects objects stays: namespace lifecycle,
+            // webhooks, validating policies, owner references.
+            (
+                "disable-admission-plugins",
+                "ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection,TaintNodesByCondition,Priority,\
+                 RuntimeClass,DefaultIngressClass,ClusterTrustBundleAttest,CertificateApproval,CertificateSigning,\
+                 CertificateSubjectRestriction,PodSecurity,ResourceQuota,LimitRanger",
+            ),
+            // Tests are many clients at once on a machine with few cores.
+            ("enable-priority-and-fairness", "false"),
+            ("max-requests-inflight", "4000"),
+            ("max-mutating-requests-inflight", "2000"),
+            ("profiling", "false"),
+        ],
+    )
+}
+
+fn command(binary: &Path, flags: &[(&str, &str)]) -> Vec<String> {
+    let mut words = vec![binary.display().to_string()];
+    words.extend(flags.iter().map(|(name, value)| format!("--{name}={value}")));
+    words
+}

@@ -1,0 +1,268 @@
+//! The servers, built once from the Go modules pinned in `tests/tools/go.mod`.
+//!
+//! `KUBEBUILDER_ASSETS` wins where it is set. Otherwise the first run compiles, which takes minutes, and every later
+//! one finds the binary in `${XDG_CACHE_HOME:-~/.cache}/coder-operator/tools/<key>/`. The key covers the pinned
+//! versions and checksums, the Go release and the platform; nothing in it depends on the checkout.
+
+use std::{
+    env,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{Error, Result};
+
+const MODULE_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools");
+const PROGRESS_EVERY: Duration = Duration::from_secs(30);
+
+/// A program from `tests/tools/go.mod`.
+#[derive(Debug)]
+pub struct Tool {
+    /// The name of the binary.
+    pub name: &'static str,
+    /// The Go package that is built.
+    pub package: &'static str,
+    /// The module whose version is the tool's version.
+    pub module: &'static str,
+    /// Whether it belongs to what `KUBEBUILDER_ASSETS` holds.
+    pub is_asset: bool,
+    /// How long the first build takes on two cores, for people who wait for it.
+    pub takes: &'static str,
+    /// Additional linker flags, given the version.
+    pub linker_flags: fn(version: &str) -> String,
+}
+
+/// The store.
+pub static ETCD: Tool = Tool {
+    name: "etcd",
+    package: "go.etcd.io/etcd/server/v3",
+    module: "go.etcd.io/etcd/server/v3",
+    is_asset: true,
+    takes: "about a minute",
+    linker_flags: |_| String::new(),
+};
+
+/// The API server. It reports the version it was built from.
+pub static KUBE_APISERVER: Tool = Tool {
+    name: "kube-apiserver",
+    package: "k8s.io/kubernetes/cmd/kube-apiserver",
+    module: "k8s.io/kubernetes",
+    is_asset: true,
+    takes: "about 9 minutes",
+    linker_flags: |version| {
+        let mut parts = version.trim_start_matches('v').split('.');
+        let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        [
+            ("gitVersion", version),
+            ("gitMajor", major),
+            ("gitMinor", minor),
+            ("gitTreeState", "clean"),
+        ]
+        .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
+        .join(" ")
+    },
+};
+
+/// What a control plane needs.
+pub static ALL: [&Tool; 2] = [&ETCD, &KUBE_APISERVER];
+
+impl Tool {
+    /// The path of the binary; builds it if there is none yet. Blocks.
+    pub fn binary(&self) -> Result<PathBuf> {
+        if let Some(assets) = env::var_os("KUBEBUILDER_ASSETS").filter(|it| self.is_asset && !it.is_empty()) {
+            let path = PathBuf::from(assets).join(self.name);
+            return if path.is_file() {
+                Ok(path)
+            } else {
+                Err(Error::AssetMissing { path })
+            };
+        }
+        let directory = cache_directory(self)?;
+        let path = directory.join(self.name);
+        if !path.is_file() {
+            self.build_into(&directory, &path)?;
+        }
+        Ok(path)
+    }
+
+    /// The version pinned in `go.mod`, such as `v1.36.3`.
+    pub fn version(&self) -> Result<String> {
+        let text = read(&Path::new(MODULE_DIRECTORY).join("go.mod"))?;
+        let text = String::from_utf8_lossy(&text);
+        text.lines()
+            .find_map(|line| {
+                let mut words = line.split_whitespace().skip_while(|it| *it == "require");
+                (words.next() == Some(self.module)).then(|| words.next()).flatten()
+            })
+            .filter(|it| it.starts_with('v'))
+            .map(str::to_owned)
+            .ok_or_else(|| Error::format("tests/tools/go.mod")(format!("{} is not required there", self.module)))
+    }
+
+    fn build_into(&self, directory: &Path, path: &Path) -> Result<()> {
+        fs::create_dir_all(directory).map_err(Error::io(format!("cannot create {}", directory.display())))?;
+        let _lock = self.lock(directory)?;
+        if path.is_file() {
+            // Somebody else built it while we waited for the lock.
+            return Ok(());
+        }
+        let version = self.version()?;
+        let unfinished = directory.join(format!("{}.unfinished", self.name));
+        let mut go = go();
+        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags"])
+            .arg(format!("-s -w {}", (self.linker_flags)(&version)))
+            .arg("-o")
+            .arg(&unfinished)
+            .arg(self.package);
+        run(&mut go, self, &format!("{} {version}", self.name))?;
+        fs::rename(&unfinished, path).map_err(Error::io(format!("cannot move {} into place", self.name)))
+    }
+
+    /// One build at a time, across processes: the lock goes when the file is closed, by whatever means.
+    fn lock(&self, directory: &Path) -> Result<File> {
+        let lock = File::create(directory.join(format!("{}.lock", self.name)))
+            .map_err(Error::io("cannot create the lock of the tools"))?;
+        if lock.try_lock().is_err() {
+            say(&format!("waiting for another process that is building {}", self.name));
+            lock.lock().map_err(Error::io("cannot lock the tools"))?;
+        }
+        Ok(lock)
+    }
+}
+
+/// A `go` command in the module of the tools, independent of the developer's workspace and C compiler.
+fn go() -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(MODULE_DIRECTORY)
+        .env("GOWORK", "off")
+        .env("CGO_ENABLED", "0")
+        .stdin(Stdio::null());
+    go
+}
+
+fn cache_directory(tool: &Tool) -> Result<PathBuf> {
+    let go_is = go()
+        .args(["env", "GOVERSION", "GOOS", "GOARCH"])
+        .output()
+        .map_err(|error| missing_or_broken(tool, error))?;
+    if !go_is.status.success() {
+        return Err(go_failed("go env", &go_is.stderr));
+    }
+    let module = Path::new(MODULE_DIRECTORY);
+    let sources = [
+        read(&module.join("go.mod"))?,
+        read(&module.join("go.sum"))?,
+        go_is.stdout,
+    ];
+    let cache = env::var_os("XDG_CACHE_HOME")
+        .filter(|it| !it.is_empty())
+        .map(PathBuf::from)
+        .or_else(|| env::home_dir().map(|home| home.join(".cache")))
+        .unwrap_or_else(env::temp_dir);
+    Ok(cache
+        .join("coder-operator/tools")
+        .join(format!("{:016x}", fingerprint(&sources))))
+}
+
+/// FNV-1a, 64 bits: the standard library's hasher may change with the compiler, and nobody attacks this.
+fn fingerprint(parts: &[Vec<u8>]) -> u64 {
+    parts.iter().flatten().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+/// Runs the build, with a line on stderr at the start, now and then, and at the end.
+fn run(command: &mut Command, tool: &Tool, what: &str) -> Result<()> {
+    let began = Instant::now();
+    say(&format!("building {what} ({} the first time) ...", tool.takes));
+    let mut output = tempfile::tempfile().map_err(Error::io("cannot create a temporary file"))?;
+    let copy = output.try_clone().map_err(Error::io("cannot share a temporary file"))?;
+    let mut child = command
+        .stdout(Stdio::null())
+        .stderr(copy)
+        .spawn()
+        .map_err(|error| missing_or_broken(tool, error))?;
+    let mut reported = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait().map_err(Error::io("cannot wait for go"))? {
+            break status;
+        }
+        if reported.elapsed() >= PROGRESS_EVERY {
+            reported = Instant::now();
+            say(&format!("building {what}: {} s so far", began.elapsed().as_secs()));
+        }
+        thread::sleep(Duration::from_millis(100));
+    };
+    if status.success() {
+        say(&format!("built {what} in {} s", began.elapsed().as_secs()));
+        return Ok(());
+    }
+    let mut text = Vec::new();
+    let _ = std::io::Seek::rewind(&mut output).and_then(|()| std::io::Read::read_to_end(&mut output, &mut text));
+    Err(go_failed(&format!("go build {}", tool.package), &text))
+}
+
+fn missing_or_broken(tool: &Tool, error: std::io::Error) -> Error {
+    if error.kind() == std::io::ErrorKind::NotFound && Path::new(MODULE_DIRECTORY).is_dir() {
+        Error::GoMissing { tool: tool.name }
+    } else {
+        Error::io("cannot run go")(error)
+    }
+}
+
+fn go_failed(command: &str, stderr: &[u8]) -> Error {
+    let text = String::from_utf8_lossy(stderr);
+    let lines: Vec<&str> = text.lines().collect();
+    let output = lines
+        .iter()
+        .skip(lines.len().saturating_sub(20))
+        .copied()
+        .collect::<Vec<_>>()
+        .join("\n");
+    Error::Go {
+        command: command.to_owned(),
+        directory: MODULE_DIRECTORY.into(),
+        output,
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).map_err(Error::io(format!("cannot read {}", path.display())))
+}
+
+/// Not `eprintln!`: the test harness would swallow it, and a build of minutes without a word looks like a hang.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_tool_has_a_version_in_the_module_file() {
+        for tool in ALL {
+            assert!(tool.version().unwrap().starts_with('v'), "{}", tool.name);
+        }
+    }
+
+    #[test]
+    fn the_api_server_is_told_its_version() {
+        let flags = (KUBE_APISERVER.linker_flags)("v1.36.3");
+        for expected in ["gitVersion=v1.36.3", "gitMajor=1", "gitMinor=36"] {
+            assert!(flags.contains(expected), "{flags}");
+        }
+    }
+
+    #[test]
+    fn the_key_changes_with_any_part() {
+        assert_ne!(
+            fingerprint(&[b"a".to_vec(), b"b".to_vec()]),
+            fingerprint(&[b"a".to_vec(), b"c".to_vec()])
+        );
+    }
+}
