@@ -54,8 +54,10 @@ pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_
             ("service-account-signing-key-file", &file(pki::SERVICE_ACCOUNT_KEY)),
             ("token-auth-file", &file(TOKENS)),
             ("authorization-mode", "RBAC"),
+            // Not on by default, but OpenShift has it: who sets an owner reference needs the right to hold the owner.
+            ("enable-admission-plugins", "OwnerReferencesPermissionEnforcement"),
             // These wait for controllers that do not run here. What protects objects stays: namespace lifecycle,
-            // webhooks, validating policies, owner references.
+            // webhooks, validating policies.
             (
                 "disable-admission-plugins",
                 "ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection,TaintNodesByCondition,Priority,\

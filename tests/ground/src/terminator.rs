@@ -24,7 +24,7 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::{
     Api, Client, Discovery,
     api::{ApiResource, DeleteParams, DynamicObject, ListParams, PostParams, PropagationPolicy},
-    discovery::{ApiCapabilities, Scope, verbs},
+    discovery::{ApiCapabilities, ApiGroup, Scope, verbs},
 };
 use serde_json::json;
 use tokio::time::Instant;
@@ -166,10 +166,23 @@ async fn discover(client: &Client) -> Result<Vec<Resource>> {
         .map_err(Error::kube("cannot discover the resources of the cluster"))?;
     let groups = discovery.groups_alphabetical().into_iter();
     Ok(groups
-        .flat_map(kube::discovery::ApiGroup::recommended_resources)
+        .flat_map(preferred)
         .filter(|(_, can)| can.scope == Scope::Namespaced && can.supports_operation(verbs::DELETE))
         .map(|(api, can)| Resource { api, can })
         .collect())
+}
+
+/// Each resource of a group in the group's preferred version, or in the first other one that has it.
+fn preferred(group: &ApiGroup) -> Vec<(ApiResource, ApiCapabilities)> {
+    let mut resources: Vec<(ApiResource, ApiCapabilities)> = Vec::new();
+    for version in std::iter::once(group.preferred_version_or_latest()).chain(group.versions()) {
+        for resource in group.versioned_resources(version) {
+            if resources.iter().all(|(known, _)| known.plural != resource.0.plural) {
+                resources.push(resource);
+            }
+        }
+    }
+    resources
 }
 
 async fn delete_collection(client: &Client, namespace: &str, resource: &Resource) -> Result<Vec<String>, kube::Error> {

@@ -1,0 +1,32 @@
+# What a developer types. `make help` lists it; everything else is in Cargo.
+
+CARGO ?= cargo
+
+.DEFAULT_GOAL := help
+.PHONY: help build test test-e2e fmt generate tools clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## Build the operator (debug)
+	$(CARGO) build
+
+test: ## Check the formatting, lint, and run every test
+	$(CARGO) fmt --all --check
+	$(CARGO) clippy --workspace --all-targets -- -D warnings
+	$(CARGO) test --workspace
+
+test-e2e: ## Run the end-to-end tests; CODER_E2E_URL and CODER_E2E_TOKEN point them at a real Coder
+	$(CARGO) test --test e2e
+
+fmt: ## Format the code
+	$(CARGO) fmt --all
+
+generate: ## Write the files that are generated from the code (crds/)
+	$(CARGO) run -q -- crds --output crds
+
+tools: ## Build kube-apiserver and etcd for the tests; the tests do it themselves if need be
+	$(CARGO) run -q -p test-ground --bin ground -- build
+
+clean: ## Remove what Cargo built; the tools stay in their cache
+	$(CARGO) clean
