@@ -1,1 +1,50 @@
-//! x
+//! A simulated Coder server, for tests.
+//!
+//! It keeps its state in memory, speaks the REST API as far as an operator of a deployment uses it, and is proven against
+//! recordings of real servers (`tests/replay.rs`): each [`Profile`] answers one recorded server's conversation word for
+//! word. Beyond that a test can look behind the server's back, change things there, read the journal of all calls, make
+//! faults, and take the server away and bring it back.
+//!
+//! Map:
+//!
+//! * [`Sim`], [`Builder`]: starting, stopping, acting behind the server's back, looking at its state
+//! * [`Journal`], [`Faults`], [`Clock`], [`license`]: what came in, what goes wrong, what time it is, minting licences
+//! * [`Profile`]: the differences between the recorded servers, as data
+//! * `server`: connections, and a call's way through faults, limiter, licence gate and token to its handler
+//! * `router`, `routes/`: routes and handlers; `answer`, `json`, `validate`, `rbac`, `ratelimit`: what they share
+//! * `state/`: the data and the functions that change it
+//! * `control`: the control surface over HTTP, for the binary
+//!
+//! It is judged by its match with the real server and is never bent to what a client would like.
+
+// A test double that cannot do its work has nothing to answer: it stops the test.
+#![allow(clippy::expect_used)]
+
+mod answer;
+mod behind;
+mod clock;
+mod control;
+mod faults;
+mod journal;
+mod json;
+pub mod license;
+mod profile;
+mod ratelimit;
+mod rbac;
+mod router;
+mod routes;
+mod server;
+mod sim;
+mod state;
+mod validate;
+
+pub use axum::http::Method;
+pub use clock::Clock;
+pub use faults::{Fault, Faults, Gate};
+pub use journal::{Effect, Entry, Journal, Mark};
+pub use license::LicenseSpec;
+pub use profile::Profile;
+pub use sim::{Builder, Sim};
+pub use state::{
+    CustomRole, Group, License, Member, Organization, ProvisionerKey, Proxy, ProxyStatus, User, UserStatus,
+};

@@ -1,0 +1,105 @@
+//! The control surface over HTTP, for a simulator in another process. Small on purpose, open to anyone who reaches it.
+//!
+//! * `GET /_sim/journal`: all calls
+//! * `GET /_sim/state`: everything the deployment remembers
+//! * `POST /_sim/faults`: adds a fault, for example `{"method":"POST","template":"/api/v2/organizations","times":1,
+//!   "latency_ms":500,"status":503,"body":{"message":"down"}}`; instead of `status` also `"cut":"before"`, `"cut":"after"`
+//!   or `"rate_limited":5`
+//! * `DELETE /_sim/faults`: takes all faults away
+
+use std::time::Duration;
+
+use axum::http::Method;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use crate::answer::Answer;
+use crate::faults::Fault;
+use crate::server::Shared;
+use crate::state::State;
+
+#[derive(Deserialize)]
+struct FaultRequest {
+    method: Option<String>,
+    template: Option<String>,
+    times: Option<u64>,
+    latency_ms: Option<u64>,
+    status: Option<u16>,
+    body: Option<Value>,
+    cut: Option<String>,
+    rate_limited: Option<u64>,
+}
+
+pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8]) -> Answer {
+    match (method, command) {
+        (&Method::GET, "journal") => Answer::json(200, &json!(shared.journal.calls())),
+        (&Method::GET, "state") => Answer::json(200, &snapshot(&shared.state())),
+        (&Method::DELETE, "faults") => {
+            shared.faults.clear();
+            Answer::empty(204)
+        }
+        (&Method::POST, "faults") => match serde_json::from_slice::<FaultRequest>(body).map_err(|e| e.to_string()) {
+            Ok(request) => match fault(request) {
+                Ok(fault) => {
+                    shared.faults.add(fault);
+                    Answer::empty(204)
+                }
+                Err(problem) => Answer::message(400, problem),
+            },
+            Err(problem) => Answer::message(400, problem),
+        },
+        _ => Answer::message(404, "No such command."),
+    }
+}
+
+fn fault(request: FaultRequest) -> Result<Fault, String> {
+    let method = request
+        .method
+        .map(|method| method.parse::<Method>().map_err(|error| error.to_string()))
+        .transpose()?;
+    let mut fault = match (method, request.template) {
+        (Some(method), Some(template)) => Fault::on(method, &template),
+        (Some(method), None) => Fault::on_method(method),
+        (None, None) => Fault::on_any(),
+        (None, Some(_)) => return Err("a template needs a method".to_owned()),
+    };
+    if let Some(times) = request.times {
+        fault = fault.times(times);
+    }
+    if let Some(latency) = request.latency_ms {
+        fault = fault.latency(Duration::from_millis(latency));
+    }
+    if let Some(status) = request.status {
+        fault = fault.status(status, request.body.unwrap_or_else(|| json!({ "message": "A fault." })));
+    }
+    if let Some(seconds) = request.rate_limited {
+        fault = fault.rate_limited(Duration::from_secs(seconds));
+    }
+    match request.cut.as_deref() {
+        Some("before") => Ok(fault.cut_before()),
+        Some("after") => Ok(fault.cut_after()),
+        Some(other) => Err(format!("cut is before or after, not {other:?}")),
+        None => Ok(fault),
+    }
+}
+
+/// Everything the deployment remembers.
+pub(crate) fn snapshot(state: &State) -> Value {
+    let all = |values: Vec<Value>| Value::Array(values);
+    json!({
+        "profile": state.profile,
+        "deployment_id": state.deployment_id,
+        "users": all(state.users.values().map(|row| json!(row)).collect()),
+        "organizations": all(state.organizations.values().map(|row| json!(row)).collect()),
+        "members": all(state.members.values().map(|row| json!(row)).collect()),
+        "custom_roles": state.custom_roles,
+        "groups": all(state.groups.values().map(|row| json!(row)).collect()),
+        "provisioner_keys": state.provisioner_keys,
+        "licenses": all(state.licenses.values().map(|row| json!(row)).collect()),
+        "workspace_proxies": all(state.proxies.values().map(|row| json!(row)).collect()),
+        "organization_sync": state.organization_sync.json(state.profile),
+        "application_name": state.application_name,
+        "notifier_paused": state.notifier_paused,
+        "prebuilds_paused": state.prebuilds_paused,
+    })
+}

@@ -1,0 +1,236 @@
+//! What differs between the recorded servers, as data: one server, several profiles.
+
+use serde::Serialize;
+use serde_json::Value;
+
+/// Which recorded server is simulated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub enum Profile {
+    /// The newest recorded server: commit f96338110, after v2.35.
+    #[default]
+    #[serde(rename = "main")]
+    Main,
+    /// The oldest supported one.
+    #[serde(rename = "v2.16.1")]
+    V2_16_1,
+}
+
+impl Profile {
+    /// The name of the directory with this server's recordings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "main",
+            Self::V2_16_1 => "v2.16.1",
+        }
+    }
+
+    /// The profile called `name`.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Main, Self::V2_16_1]
+            .into_iter()
+            .find(|profile| profile.name() == name)
+    }
+
+    pub(crate) const fn traits(self) -> &'static Traits {
+        match self {
+            Self::Main => &MAIN,
+            Self::V2_16_1 => &V2_16_1,
+        }
+    }
+
+    /// The built-in organization roles as `GET …/members/roles` lists them, without the organization's id (recording 03).
+    pub(crate) fn organization_roles(self) -> Vec<Value> {
+        let text = match self {
+            Self::Main => include_str!("data/main/organization-roles.json"),
+            Self::V2_16_1 => include_str!("data/v2.16.1/organization-roles.json"),
+        };
+        serde_json::from_str(text).unwrap_or_default()
+    }
+
+    /// The notification templates every deployment is born with (recording 08).
+    pub(crate) fn notification_templates(self) -> Vec<Value> {
+        let text = match self {
+            Self::Main => include_str!("data/main/notification-templates.json"),
+            Self::V2_16_1 => include_str!("data/v2.16.1/notification-templates.json"),
+        };
+        serde_json::from_str(text).unwrap_or_default()
+    }
+}
+
+/// The switches. Each says in its comment what the recordings show on either side.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "a table of differences is made of yes and no"
+)]
+pub(crate) struct Traits {
+    pub(crate) version: &'static str,
+    pub(crate) provisioner_api_version: &'static str,
+    /// `GET /buildinfo` carries a key for web push.
+    pub(crate) webpush_public_key: Option<&'static str>,
+    /// A deleted organization stays behind its id, and what is inside blocks its deletion; before v2.20 the deletion
+    /// takes everything with it (recording 02).
+    pub(crate) soft_delete_organizations: bool,
+    /// An unknown user in a path is 404; before v2.32 it was 400 (recording 03).
+    pub(crate) unknown_user_is_404: bool,
+    /// The limiter counts by user; before v2.32 by client address (recordings 00 and 10).
+    pub(crate) limit_by_user: bool,
+    /// `X-Coder-Bypass-Ratelimit` works; the older server never gets to it (recording 10).
+    pub(crate) bypass_header: bool,
+    /// Empty lists and mappings are `[]` and `{}` instead of `null` (recordings 01 and 06).
+    pub(crate) empty_not_null: bool,
+    /// Answers 401 carry `WWW-Authenticate` (recording 00).
+    pub(crate) www_authenticate: bool,
+    /// 403 `Forbidden.` comes with a long detail (recording 10).
+    pub(crate) forbidden_detail: bool,
+    /// Users carry `avatar_url`, `name` and `theme_preference` even when empty, and no `has_ai_seat` (recording 03).
+    pub(crate) verbose_users: bool,
+    /// Organizations carry `default_org_member_roles` (v2.35).
+    pub(crate) default_member_roles: bool,
+    /// Site-wide readers see all organizations; in the older server only their own (recording 10).
+    pub(crate) site_roles_read_organizations: bool,
+    /// Members see every group of their organization; in the older server only those they are in (recording 10).
+    pub(crate) members_read_groups: bool,
+    /// The answer of `PATCH /groups/{group}` is sorted by username (recording 04).
+    pub(crate) patched_group_by_username: bool,
+    /// The system user that owns prebuilds may be put into a group (v2.24).
+    pub(crate) system_user_in_groups: bool,
+    /// `?exclude_members` is honoured (v2.32).
+    pub(crate) exclude_members: bool,
+    /// `PUT` of a custom role drops what it does not know; the older one refuses it (recording 03).
+    pub(crate) custom_role_put_drops_unknown: bool,
+    /// A User Admin may change the group sync of any organization (recording 10).
+    pub(crate) user_admin_group_sync: bool,
+    /// A User Admin may change groups of organizations that it is no member of (recording 14).
+    pub(crate) user_admin_everywhere: bool,
+    /// The OAuth2 provider can be used at all (v2.25; recording 09).
+    pub(crate) oauth2_provider: bool,
+    /// A deleted user loses its memberships (v2.34; recording 11).
+    pub(crate) deleted_user_leaves: bool,
+    /// The entitlements answered before the first licence already count the first user (recording 00).
+    pub(crate) first_user_counted: bool,
+    /// What the provisioner key routes are gated on (recording 00).
+    pub(crate) provisioner_key_feature: &'static str,
+    /// Delivery methods of notifications.
+    pub(crate) notification_methods: &'static [&'static str],
+    /// Label in the link for reporting a bug.
+    pub(crate) bug_label: &'static str,
+    /// Where the chat link leads.
+    pub(crate) chat_link: &'static str,
+    /// Milliseconds to the database, as `GET /replicas` reported them.
+    pub(crate) database_latency: u32,
+    /// All features, in the order of their names.
+    pub(crate) features: &'static [&'static str],
+}
+
+const MAIN: Traits = Traits {
+    version: "v2.35.99",
+    provisioner_api_version: "1.18",
+    webpush_public_key: Some("BEA-78yp1rb8XMhQN_m6x6eh7-WwDJwuHJV_FJexpRZM0GWBjU-DnM81RA3kKIQpwOx6j3_CnbuZTAlADo3mrG8"),
+    soft_delete_organizations: true,
+    unknown_user_is_404: true,
+    limit_by_user: true,
+    bypass_header: true,
+    empty_not_null: true,
+    www_authenticate: true,
+    forbidden_detail: true,
+    verbose_users: false,
+    default_member_roles: true,
+    site_roles_read_organizations: true,
+    members_read_groups: true,
+    patched_group_by_username: false,
+    system_user_in_groups: true,
+    exclude_members: true,
+    custom_role_put_drops_unknown: true,
+    user_admin_group_sync: true,
+    user_admin_everywhere: true,
+    oauth2_provider: true,
+    deleted_user_leaves: true,
+    first_user_counted: true,
+    provisioner_key_feature: "external_provisioner_daemons",
+    notification_methods: &["smtp", "webhook", "inbox"],
+    bug_label: "needs+triage",
+    chat_link: "https://discord.gg/coder",
+    database_latency: 83,
+    features: &[
+        "access_control",
+        "advanced_template_scheduling",
+        "ai_governance_user_limit",
+        "aibridge",
+        "appearance",
+        "audit_log",
+        "boundary",
+        "browser_only",
+        "connection_log",
+        "control_shared_ports",
+        "custom_roles",
+        "external_provisioner_daemons",
+        "external_token_encryption",
+        "high_availability",
+        "managed_agent_limit",
+        "multiple_external_auth",
+        "multiple_organizations",
+        "scim",
+        "service_accounts",
+        "task_batch_actions",
+        "template_rbac",
+        "user_limit",
+        "user_role_management",
+        "workspace_batch_actions",
+        "workspace_external_agent",
+        "workspace_prebuilds",
+        "workspace_proxy",
+    ],
+};
+
+const V2_16_1: Traits = Traits {
+    version: "v2.16.1",
+    provisioner_api_version: "1.1",
+    webpush_public_key: None,
+    soft_delete_organizations: false,
+    unknown_user_is_404: false,
+    limit_by_user: false,
+    bypass_header: false,
+    empty_not_null: false,
+    www_authenticate: false,
+    forbidden_detail: false,
+    verbose_users: true,
+    default_member_roles: false,
+    site_roles_read_organizations: false,
+    members_read_groups: false,
+    patched_group_by_username: true,
+    system_user_in_groups: false,
+    exclude_members: false,
+    custom_role_put_drops_unknown: false,
+    user_admin_group_sync: false,
+    user_admin_everywhere: false,
+    oauth2_provider: false,
+    deleted_user_leaves: false,
+    first_user_counted: false,
+    provisioner_key_feature: "multiple_organizations",
+    notification_methods: &["smtp", "webhook"],
+    bug_label: "needs+grooming",
+    chat_link: "https://coder.com/chat?utm_source=coder&utm_medium=coder&utm_campaign=server-footer",
+    database_latency: 80,
+    features: &[
+        "access_control",
+        "advanced_template_scheduling",
+        "appearance",
+        "audit_log",
+        "browser_only",
+        "control_shared_ports",
+        "custom_roles",
+        "external_provisioner_daemons",
+        "external_token_encryption",
+        "high_availability",
+        "multiple_external_auth",
+        "multiple_organizations",
+        "scim",
+        "template_rbac",
+        "user_limit",
+        "user_role_management",
+        "workspace_batch_actions",
+        "workspace_proxy",
+    ],
+};

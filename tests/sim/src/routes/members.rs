@@ -1,0 +1,182 @@
+//! Members of organizations.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::answer::{Answer, Outcome};
+use crate::router::{Call, Gate, Route};
+use crate::state::{Member, User};
+
+const MEMBER: &str = "/api/v2/organizations/{organization}/members/{user}";
+
+pub(super) static ROUTES: &[Route] = &[
+    Route::get("/api/v2/organizations/{organization}/members", list),
+    Route::get("/api/v2/organizations/{organization}/paginated-members", list_page).newer(),
+    Route::get(MEMBER, get).newer(),
+    Route::post(MEMBER, add),
+    Route::delete(MEMBER, remove),
+    Route::put("/api/v2/organizations/{organization}/members/{user}/roles", set_roles),
+    Route::get(
+        "/api/v2/organizations/{organization}/members/{user}/workspace-quota",
+        quota,
+    )
+    .gate(Gate::Then("template_rbac")),
+    Route::get("/api/v2/workspace-quota/{user}", quota_of_default).gate(Gate::Then("template_rbac")),
+];
+
+fn readable<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<(&'a Member, &'a User)> {
+    let all = call.rights.member_read(organization);
+    let members = call
+        .state
+        .members
+        .range((organization, Uuid::nil())..=(organization, Uuid::max()));
+    let members = members.filter(|((_, user), _)| all || *user == call.me);
+    let mut found: Vec<_> = members
+        .filter_map(|((_, user), member)| call.state.users.get(user).map(|user| (member, user)))
+        .filter(|(_, user)| !user.deleted)
+        .collect();
+    found.sort_by_key(|(member, _)| member.seq);
+    found
+}
+
+fn list(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let members = readable(call, organization);
+    let body: Value = members
+        .iter()
+        .map(|(member, user)| call.state.member_with_user_json(member, user))
+        .collect();
+    Ok(Answer::json(200, &body))
+}
+
+fn list_page(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let (limit, offset) = call.page();
+    let wanted = call.query("q").unwrap_or_default().to_lowercase();
+    let mut members = readable(call, organization);
+    members.retain(|(_, user)| user.username.to_lowercase().contains(&wanted) || user.email.contains(&wanted));
+    members.sort_by_key(|(_, user)| user.username.to_lowercase());
+    let page = members.iter().skip(offset).take(limit);
+    let page: Value = page
+        .map(|(member, user)| call.state.member_with_user_json(member, user))
+        .collect();
+    Ok(Answer::json(200, &json!({ "members": page, "count": members.len() })))
+}
+
+fn get(call: &mut Call<'_>) -> Outcome {
+    let member = call.member()?;
+    let user = call.state.users.get(&member.user_id).ok_or_else(Answer::not_found)?;
+    Ok(Answer::json(200, &call.state.member_with_user_json(member, user)))
+}
+
+fn add(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let user = call.user()?.clone();
+    if !call.rights.member_write(organization) {
+        return Err(Answer::not_found());
+    }
+    if call.state.members.contains_key(&(organization, user.id)) {
+        if !call.state.traits().unknown_user_is_404 {
+            return Err(Answer::message(
+                400,
+                "Organization member already exists in this organization",
+            ));
+        }
+        let shown = call
+            .state
+            .organizations
+            .get(&organization)
+            .map(|found| found.display_name.as_str());
+        let detail = format!("{} is already a member of {}", user.username, shown.unwrap_or_default());
+        return Err(Answer::detail(400, "User is already an organization member", detail));
+    }
+    call.state.insert_member(organization, user.id);
+    call.created("organization_member", format!("{organization}/{}", user.id));
+    answer(call, organization, user.id)
+}
+
+fn remove(call: &mut Call<'_>) -> Outcome {
+    let member = call.member()?;
+    let (organization, user) = (member.organization_id, member.user_id);
+    if user == call.me {
+        return Err(Answer::message(400, "cannot remove self from an organization"));
+    }
+    if !call.rights.member_write(organization) {
+        return Err(Answer::not_found());
+    }
+    call.state.remove_member(organization, user);
+    call.deleted("organization_member", format!("{organization}/{user}"));
+    Ok(Answer::empty(204))
+}
+
+fn set_roles(call: &mut Call<'_>) -> Outcome {
+    let member = call.member()?;
+    let (organization, user) = (member.organization_id, member.user_id);
+    if user == call.me {
+        return Err(Answer::detail(
+            400,
+            "You cannot change your own organization roles.",
+            "Another user with the appropriate permissions must change your roles.",
+        ));
+    }
+    let roles = call.fields("UpdateRoles")?.strings("roles")?;
+    for role in &roles {
+        if role.contains(':') {
+            return Err(Answer::message(
+                400,
+                format!("attempt to assign a role {role:?}, remove the ':<organization_id> suffix"),
+            ));
+        }
+        if call.state.organization_role(organization, role).is_none() {
+            return Err(Answer::message(
+                400,
+                format!("\"{role}:{organization}\" is not a supported role"),
+            ));
+        }
+    }
+    let previous = call
+        .state
+        .members
+        .get(&(organization, user))
+        .map(|found| found.roles.clone())
+        .unwrap_or_default();
+    let mut changed = roles
+        .iter()
+        .filter(|role| !previous.contains(role))
+        .chain(previous.iter().filter(|role| !roles.contains(role)));
+    if !call.rights.member_write(organization)
+        || !changed.all(|role| call.rights.may_assign_organization_role(organization, role))
+    {
+        return Err(call.forbidden());
+    }
+    call.state.set_member_roles(organization, user, roles);
+    call.updated("organization_member", format!("{organization}/{user}"));
+    answer(call, organization, user)
+}
+
+fn quota(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let user = call.user()?.id;
+    Ok(quota_json(call, organization, user))
+}
+
+fn quota_of_default(call: &mut Call<'_>) -> Outcome {
+    let user = call.user()?.id;
+    Ok(quota_json(call, call.state.default_organization(), user))
+}
+
+fn quota_json(call: &Call<'_>, organization: Uuid, user: Uuid) -> Answer {
+    Answer::json(
+        200,
+        &json!({ "credits_consumed": 0, "budget": call.state.budget(organization, user) }),
+    )
+}
+
+fn answer(call: &Call<'_>, organization: Uuid, user: Uuid) -> Outcome {
+    let member = call
+        .state
+        .members
+        .get(&(organization, user))
+        .ok_or_else(Answer::not_found)?;
+    Ok(Answer::json(200, &call.state.member_json(member)))
+}

@@ -1,0 +1,158 @@
+//! OAuth2 apps and their secrets.
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use crate::answer::{Answer, Outcome, RBAC_FORBIDDEN};
+use crate::router::{Call, Route};
+use crate::state::OAuth2App;
+use crate::validate::{self, Checks};
+
+const APPS: &str = "/api/v2/oauth2-provider/apps";
+const APP: &str = "/api/v2/oauth2-provider/apps/{app}";
+const SECRETS: &str = "/api/v2/oauth2-provider/apps/{app}/secrets";
+
+pub(super) static ROUTES: &[Route] = &[
+    Route::get(APPS, list),
+    Route::post(APPS, create),
+    Route::get(APP, get),
+    Route::put(APP, put),
+    Route::delete(APP, delete),
+    Route::get(SECRETS, secrets),
+    Route::post(SECRETS, create_secret),
+    Route::delete("/api/v2/oauth2-provider/apps/{app}/secrets/{secretID}", delete_secret),
+];
+
+/// The older release refuses all of it, whatever is switched on (recording 09).
+fn available(call: &Call<'_>) -> Result<(), Answer> {
+    if call.state.traits().oauth2_provider {
+        return Ok(());
+    }
+    Err(Answer::message(403, "OAuth2 provider is under development."))
+}
+
+fn forbidden(doing: &str) -> Answer {
+    Answer::detail(500, format!("Internal error {doing}."), RBAC_FORBIDDEN)
+}
+
+fn in_path(call: &Call<'_>) -> Result<OAuth2App, Answer> {
+    available(call)?;
+    let id = call.uuid("app")?;
+    let found = call.state.oauth2_apps.iter().find(|app| app.id == id);
+    found
+        .cloned()
+        .ok_or_else(|| Answer::message(404, "OAuth2 application not found."))
+}
+
+fn list(call: &mut Call<'_>) -> Outcome {
+    available(call)?;
+    let body: Value = call
+        .state
+        .oauth2_apps
+        .iter()
+        .map(|app| call.state.oauth2_app_json(app))
+        .collect();
+    Ok(Answer::json(200, &body))
+}
+
+fn get(call: &mut Call<'_>) -> Outcome {
+    let app = in_path(call)?;
+    Ok(Answer::json(200, &call.state.oauth2_app_json(&app)))
+}
+
+fn wanted(call: &Call<'_>, owner: &'static str, id: Uuid) -> Result<OAuth2App, Answer> {
+    let fields = call.fields(owner)?;
+    let (name, callback_url) = (fields.string("name")?, fields.string("callback_url")?);
+    let icon = fields.string("icon")?;
+    Checks::new()
+        .required_tag("name", "oauth2_app_name", &name, validate::name)
+        .required_tag("callback_url", "http_url", &callback_url, validate::http_url)
+        .done()?;
+    Ok(OAuth2App {
+        id,
+        name,
+        callback_url,
+        icon,
+    })
+}
+
+fn create(call: &mut Call<'_>) -> Outcome {
+    available(call)?;
+    let app = wanted(call, "PostOAuth2ProviderAppRequest", Uuid::new_v4())?;
+    if !call.rights.deployment_write() {
+        return Err(forbidden("creating OAuth2 application"));
+    }
+    call.created("oauth2_provider_app", app.id);
+    call.state.oauth2_apps.push(app.clone());
+    Ok(Answer::json(201, &call.state.oauth2_app_json(&app)))
+}
+
+fn put(call: &mut Call<'_>) -> Outcome {
+    let id = in_path(call)?.id;
+    let app = wanted(call, "PutOAuth2ProviderAppRequest", id)?;
+    if !call.rights.deployment_write() {
+        return Err(forbidden("updating OAuth2 application"));
+    }
+    if let Some(stored) = call.state.oauth2_apps.iter_mut().find(|stored| stored.id == id) {
+        *stored = app.clone();
+    }
+    call.updated("oauth2_provider_app", id);
+    Ok(Answer::json(200, &call.state.oauth2_app_json(&app)))
+}
+
+fn delete(call: &mut Call<'_>) -> Outcome {
+    let id = in_path(call)?.id;
+    if !call.rights.deployment_write() {
+        return Err(forbidden("deleting OAuth2 application"));
+    }
+    call.state.oauth2_apps.retain(|app| app.id != id);
+    call.state.oauth2_secrets.retain(|secret| secret.app != id);
+    call.deleted("oauth2_provider_app", id);
+    Ok(Answer::empty(204))
+}
+
+fn secrets(call: &mut Call<'_>) -> Outcome {
+    let app = in_path(call)?;
+    if !call.rights.deployment_write() {
+        return Err(forbidden("getting OAuth2 client secrets"));
+    }
+    let secrets = call.state.oauth2_secrets.iter().filter(|secret| secret.app == app.id);
+    let shown = secrets.map(|secret| {
+        let end: String = secret.full.chars().skip(secret.full.len().saturating_sub(6)).collect();
+        json!({ "id": secret.id, "last_used_at": null, "client_secret_truncated": end })
+    });
+    Ok(Answer::json(200, &shown.collect()))
+}
+
+fn create_secret(call: &mut Call<'_>) -> Outcome {
+    let app = in_path(call)?;
+    if !call.rights.deployment_write() {
+        return Err(forbidden("creating OAuth2 client secret"));
+    }
+    let secret = call.state.insert_oauth2_secret(app.id);
+    call.created("oauth2_provider_app_secret", secret.id);
+    Ok(Answer::json(
+        201,
+        &json!({ "id": secret.id, "client_secret_full": secret.full }),
+    ))
+}
+
+fn delete_secret(call: &mut Call<'_>) -> Outcome {
+    let app = in_path(call)?;
+    let id = call.uuid("secretID")?;
+    let secret = call
+        .state
+        .oauth2_secrets
+        .iter()
+        .find(|secret| secret.id == id)
+        .ok_or_else(Answer::not_found)?;
+    if secret.app != app.id {
+        return Err(Answer::message(400, "App ID does not match secret app ID."));
+    }
+    if !call.rights.deployment_write() {
+        return Err(forbidden("deleting OAuth2 client secret"));
+    }
+    call.state.oauth2_secrets.retain(|secret| secret.id != id);
+    call.deleted("oauth2_provider_app_secret", id);
+    Ok(Answer::empty(204))
+}

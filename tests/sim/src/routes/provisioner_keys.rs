@@ -1,0 +1,122 @@
+//! Provisioner keys and daemons.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Outcome};
+use crate::clock::rfc3339;
+use crate::router::{Call, Gate, Route};
+use crate::state::ProvisionerKey;
+
+const KEYS: &str = "/api/v2/organizations/{organization}/provisionerkeys";
+
+pub(super) static ROUTES: &[Route] = &[
+    Route::get(KEYS, list).gate(Gate::ProvisionerKeys),
+    Route::post(KEYS, create).gate(Gate::ProvisionerKeys),
+    Route::get("/api/v2/organizations/{organization}/provisionerkeys/daemons", by_key).gate(Gate::ProvisionerKeys),
+    Route::delete(
+        "/api/v2/organizations/{organization}/provisionerkeys/{provisionerkey}",
+        delete,
+    )
+    .gate(Gate::ProvisionerKeys),
+    Route::get("/api/v2/organizations/{organization}/provisionerdaemons", daemons),
+];
+
+const RESERVED: [&str; 3] = ["built-in", "user-auth", "psk"];
+
+fn key_json(key: &ProvisionerKey) -> Value {
+    json!({
+        "id": key.id,
+        "created_at": rfc3339(key.created_at),
+        "organization": key.organization_id,
+        "name": key.name,
+        "tags": key.tags,
+    })
+}
+
+fn list(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let keys = call
+        .state
+        .provisioner_keys
+        .iter()
+        .filter(|key| key.organization_id == organization);
+    let keys: Vec<Value> = keys.map(key_json).collect();
+    Ok(Answer::json(200, &Value::Array(keys)))
+}
+
+fn create(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let fields = call.fields("CreateProvisionerKeyRequest")?;
+    let name = fields.string("name")?;
+    let given = fields.object("tags", "map[string]string")?;
+    let mut tags = BTreeMap::new();
+    for (tag, _) in given.entries() {
+        tags.insert(tag.clone(), given.string(tag)?);
+    }
+    let problem = if name.is_empty() {
+        Some("Name is required".to_owned())
+    } else if name.len() > 64 {
+        Some("Name must be at most 64 characters".to_owned())
+    } else if RESERVED.iter().any(|reserved| reserved.eq_ignore_ascii_case(&name)) {
+        Some(format!("Name cannot be reserved name '{name}'"))
+    } else {
+        None
+    };
+    if let Some(problem) = problem {
+        return Err(Answer::validations(400, problem.clone(), &[("name", problem)]));
+    }
+    if !call.rights.provisioner_key_write(organization) {
+        return Err(Answer::internal_forbidden());
+    }
+    let mut keys = call.state.provisioner_keys.iter();
+    if keys.any(|key| key.organization_id == organization && key.name.eq_ignore_ascii_case(&name)) {
+        let message = format!("Provisioner key with name '{name}' already exists in organization");
+        return Err(Answer::message(409, message));
+    }
+    let key = call.state.insert_provisioner_key(organization, &name, tags);
+    call.created("provisioner_key", key.id);
+    Ok(Answer::json(201, &json!({ "key": key.key })))
+}
+
+fn by_key(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let keys = call
+        .state
+        .provisioner_keys
+        .iter()
+        .filter(|key| key.organization_id == organization);
+    let mut body: Vec<Value> = keys.map(|key| json!({ "key": key_json(key), "daemons": [] })).collect();
+    // Daemons that signed in as a user hang on a key that does not exist (recording 07).
+    body.push(json!({
+        "key": {
+            "id": uuid::Uuid::nil(),
+            "created_at": "0001-01-01T00:00:00Z",
+            "organization": organization,
+            "name": "user-auth",
+            "tags": {},
+        },
+        "daemons": [],
+    }));
+    Ok(Answer::json(200, &Value::Array(body)))
+}
+
+fn daemons(call: &mut Call<'_>) -> Outcome {
+    call.organization()?;
+    Ok(Answer::json(200, &json!([])))
+}
+
+fn delete(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let name = call.param("provisionerkey").to_lowercase();
+    let writes = call.rights.provisioner_key_write(organization);
+    let keys = &mut call.state.provisioner_keys;
+    let found = keys
+        .iter()
+        .position(|key| key.organization_id == organization && key.name == name)
+        .filter(|_| writes);
+    let key = found.map(|index| keys.remove(index)).ok_or_else(Answer::not_found)?;
+    call.deleted("provisioner_key", key.id);
+    Ok(Answer::empty_json(204))
+}

@@ -1,0 +1,134 @@
+//! Quiet hours of users.
+
+use jiff::civil::Time;
+use jiff::tz::TimeZone;
+use jiff::{ToSpan, Zoned};
+use serde_json::{Value, json};
+
+use crate::answer::{Answer, Outcome};
+use crate::router::{Call, Gate, Route};
+use crate::validate::Checks;
+
+const QUIET_HOURS: &str = "/api/v2/users/{user}/quiet-hours";
+const GATE: Gate = Gate::First("advanced_template_scheduling");
+const DEFAULT: &str = "CRON_TZ=UTC 0 0 * * *";
+
+pub(super) static ROUTES: &[Route] = &[
+    Route::get(QUIET_HOURS, get).gate(GATE),
+    Route::put(QUIET_HOURS, put).gate(GATE),
+];
+
+fn get(call: &mut Call<'_>) -> Outcome {
+    let user = call.user()?;
+    let body = match &user.quiet_hours {
+        Some(own) => answer(call, own, true),
+        None => answer(call, DEFAULT, false),
+    };
+    Ok(Answer::json(200, &body))
+}
+
+fn put(call: &mut Call<'_>) -> Outcome {
+    let id = call.user()?.id;
+    let schedule = call.fields("UpdateUserQuietHoursScheduleRequest")?.string("schedule")?;
+    Checks::new().required("schedule", &schedule).done()?;
+    if id != call.me && !call.rights.user_write() {
+        return Err(Answer::not_found());
+    }
+    let normal = match parse(&schedule) {
+        Ok(parsed) => parsed.raw(),
+        // The handler does not expect a bad schedule: an internal error (recording 08).
+        Err(problem) => {
+            return Err(Answer::internal(format!(
+                "parse daily schedule {schedule:?}: validate daily schedule: {problem}"
+            )));
+        }
+    };
+    let body = answer(call, &normal, true);
+    let now = call.state.now();
+    call.state.edit_user(id, |user| {
+        user.quiet_hours = Some(normal);
+        user.updated_at = now;
+    });
+    call.updated("quiet_hours", id);
+    Ok(Answer::json(200, &body))
+}
+
+struct Daily {
+    zone: String,
+    hour: i8,
+    minute: i8,
+}
+
+impl Daily {
+    fn raw(&self) -> String {
+        format!("CRON_TZ={} {} {} * * *", self.zone, self.minute, self.hour)
+    }
+}
+
+fn parse(schedule: &str) -> Result<Daily, &'static str> {
+    let (zone, fields) = match schedule.strip_prefix("CRON_TZ=").and_then(|rest| rest.split_once(' ')) {
+        Some((zone, fields)) => (zone, fields),
+        None => ("UTC", schedule),
+    };
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let [minute, hour, rest @ ..] = fields.as_slice() else {
+        return Err("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
+    };
+    if rest.len() != 3 {
+        return Err("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
+    }
+    if rest != ["*", "*", "*"] {
+        return Err("expected day-of-month, month and day-of-week to be *");
+    }
+    let one_time = "expected exactly one time a day";
+    let hour = hour
+        .parse()
+        .ok()
+        .filter(|hour| (0..24).contains(hour))
+        .ok_or(one_time)?;
+    let minute = minute
+        .parse()
+        .ok()
+        .filter(|minute| (0..60).contains(minute))
+        .ok_or(one_time)?;
+    Ok(Daily {
+        zone: zone.to_owned(),
+        hour,
+        minute,
+    })
+}
+
+fn answer(call: &Call<'_>, raw: &str, user_set: bool) -> Value {
+    let Ok(daily) = parse(raw) else { return Value::Null };
+    let now = call
+        .state
+        .now()
+        .to_zoned(TimeZone::get(&daily.zone).unwrap_or(TimeZone::UTC));
+    let next = Time::new(daily.hour, daily.minute, 0, 0)
+        .ok()
+        .and_then(|at| next_after(&now, at));
+    json!({
+        "raw_schedule": raw,
+        "user_set": user_set,
+        "user_can_set": true,
+        "time": format!("{:02}:{:02}", daily.hour, daily.minute),
+        "timezone": daily.zone,
+        "next": next.map(|next| rfc3339(&next)),
+    })
+}
+
+fn next_after(now: &Zoned, at: Time) -> Option<Zoned> {
+    let today = now.date().to_datetime(at).to_zoned(now.time_zone().clone()).ok()?;
+    if today > *now {
+        Some(today)
+    } else {
+        today.checked_add(1.day()).ok()
+    }
+}
+
+fn rfc3339(at: &Zoned) -> String {
+    if at.offset().is_zero() {
+        return at.timestamp().to_string();
+    }
+    at.strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}

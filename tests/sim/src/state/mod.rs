@@ -1,0 +1,189 @@
+//! Everything the simulated deployment remembers, and the functions that change it.
+//!
+//! The HTTP handlers decide who may do what and how it is answered; what a change does to the data is here, so that a
+//! test acting behind the server's back ([`crate::Sim`]) does the same thing as a call.
+//!
+//! Rows carry a `seq`, renewed by every write. Lists that the real server does not sort come in the order of its table,
+//! where a written row moves to the end: sorting by `seq` reproduces that (recordings 02, 05 and 10).
+
+mod entitlements;
+mod groups;
+mod idpsync;
+mod organizations;
+mod proxies;
+mod settings;
+mod users;
+
+use std::collections::{BTreeMap, HashMap};
+
+use jiff::Timestamp;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::profile::{Profile, Traits};
+use crate::ratelimit::Limiter;
+use crate::rbac::Rights;
+
+pub use entitlements::License;
+pub use groups::Group;
+pub use organizations::{CustomRole, Member, Organization, ProvisionerKey};
+pub use proxies::{Proxy, ProxyStatus};
+pub use users::{User, UserStatus};
+
+pub(crate) use entitlements::LicenseRefusal;
+pub(crate) use groups::{GroupChange, MemberOrder};
+pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
+pub(crate) use organizations::permission_problem;
+pub(crate) use settings::{Banner, OAuth2App, OAuth2Secret};
+pub(crate) use users::{ApiKey, NewUser, TokenProblem, site_role};
+
+/// The whole deployment.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) profile: Profile,
+    pub(crate) clock: Clock,
+    pub(crate) access_url: String,
+    pub(crate) deployment_id: Uuid,
+    pub(crate) started_at: Timestamp,
+    pub(crate) replica_id: Uuid,
+    /// Whether `GET /buildinfo` says that this is a workspace proxy.
+    pub(crate) answers_as_proxy: bool,
+    pub(crate) rate_limit: u32,
+    pub(crate) limiter: Limiter,
+    pub(crate) login_limiter: Limiter,
+    seq: u64,
+
+    pub(crate) users: BTreeMap<Uuid, User>,
+    pub(crate) api_keys: HashMap<String, ApiKey>,
+    pub(crate) organizations: BTreeMap<Uuid, Organization>,
+    pub(crate) members: BTreeMap<(Uuid, Uuid), Member>,
+    pub(crate) custom_roles: Vec<CustomRole>,
+    pub(crate) groups: BTreeMap<Uuid, Group>,
+    pub(crate) provisioner_keys: Vec<ProvisionerKey>,
+    pub(crate) licenses: BTreeMap<i32, License>,
+    pub(crate) last_license_id: i32,
+    pub(crate) entitlements: entitlements::Entitlements,
+    pub(crate) proxies: BTreeMap<Uuid, Proxy>,
+    pub(crate) primary_display_name: String,
+    pub(crate) primary_icon: String,
+    pub(crate) proxies_checked_at: Timestamp,
+    pub(crate) organization_sync: OrganizationSync,
+    pub(crate) group_sync: HashMap<Uuid, GroupSync>,
+    pub(crate) role_sync: HashMap<Uuid, RoleSync>,
+    pub(crate) sharing: HashMap<Uuid, String>,
+    pub(crate) application_name: String,
+    pub(crate) logo_url: String,
+    pub(crate) banners: Vec<Banner>,
+    pub(crate) notification_templates: Vec<Value>,
+    pub(crate) notifier_paused: bool,
+    pub(crate) prebuilds_paused: bool,
+    pub(crate) dismissed_healthchecks: Vec<String>,
+    pub(crate) oauth2_apps: Vec<OAuth2App>,
+    pub(crate) oauth2_secrets: Vec<OAuth2Secret>,
+}
+
+impl State {
+    /// A deployment that nobody has used yet: it has its default organization and no user.
+    pub(crate) fn new(profile: Profile, clock: Clock, access_url: String, deployment_id: Uuid) -> Self {
+        let now = clock.now();
+        let mut state = Self {
+            profile,
+            clock,
+            access_url,
+            deployment_id,
+            started_at: now,
+            replica_id: Uuid::new_v4(),
+            answers_as_proxy: false,
+            rate_limit: 512,
+            limiter: Limiter::default(),
+            login_limiter: Limiter::default(),
+            seq: 0,
+            users: BTreeMap::new(),
+            api_keys: HashMap::new(),
+            organizations: BTreeMap::new(),
+            members: BTreeMap::new(),
+            custom_roles: Vec::new(),
+            groups: BTreeMap::new(),
+            provisioner_keys: Vec::new(),
+            licenses: BTreeMap::new(),
+            last_license_id: 0,
+            entitlements: entitlements::Entitlements::unlicensed(profile, now),
+            proxies: BTreeMap::new(),
+            primary_display_name: "Default".to_owned(),
+            primary_icon: "/emojis/1f3e1.png".to_owned(),
+            proxies_checked_at: now,
+            organization_sync: OrganizationSync::at_birth(profile),
+            group_sync: HashMap::new(),
+            role_sync: HashMap::new(),
+            sharing: HashMap::new(),
+            application_name: String::new(),
+            logo_url: String::new(),
+            banners: Vec::new(),
+            notification_templates: profile.notification_templates(),
+            notifier_paused: false,
+            prebuilds_paused: false,
+            dismissed_healthchecks: Vec::new(),
+            oauth2_apps: Vec::new(),
+            oauth2_secrets: Vec::new(),
+        };
+        state.insert_default_organization();
+        state
+    }
+
+    pub(crate) fn traits(&self) -> &'static Traits {
+        self.profile.traits()
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The next row number: a row that gets one moves to the end of its table.
+    pub(crate) fn next_seq(&mut self) -> u64 {
+        self.seq += 1;
+        self.seq
+    }
+
+    /// What `user` may do.
+    pub(crate) fn rights(&self, user: Uuid) -> Rights {
+        let of_user = self.members.values().filter(|member| member.user_id == user);
+        Rights {
+            user,
+            profile: self.profile,
+            site: self.users.get(&user).map(|user| user.roles.clone()).unwrap_or_default(),
+            organizations: of_user
+                .map(|member| (member.organization_id, member.roles.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// A random string of letters and digits, as secrets are made of.
+pub(crate) fn secret(length: usize) -> String {
+    const LETTERS: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+    (0..length)
+        .map(|_| {
+            char::from(
+                LETTERS
+                    .get(rand::random_range(0..LETTERS.len()))
+                    .copied()
+                    .unwrap_or(b'x'),
+            )
+        })
+        .collect()
+}
+
+pub(crate) fn serialize_time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&crate::clock::rfc3339(*at))
+}
+
+pub(crate) fn serialize_opt_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    crate::clock::rfc3339_or_zero(*at).serialize(serializer)
+}
+
+/// A name for a token that was given none.
+pub(crate) fn random_name() -> String {
+    secret(12).to_lowercase()
+}

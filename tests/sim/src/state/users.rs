@@ -1,0 +1,343 @@
+//! Users and their tokens.
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::{State, secret};
+use crate::clock::{rfc3339, rfc3339_or_zero};
+
+/// Whether a user may use the API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UserStatus {
+    /// May.
+    Active,
+    /// Has not used it yet: becomes active by signing in.
+    Dormant,
+    /// May not.
+    Suspended,
+}
+
+impl UserStatus {
+    /// As the API spells it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Dormant => "dormant",
+            Self::Suspended => "suspended",
+        }
+    }
+}
+
+/// A user, also a deleted one.
+#[derive(Clone, Debug, Serialize)]
+pub struct User {
+    /// Its id.
+    pub id: Uuid,
+    /// Login name.
+    pub username: String,
+    /// Real name.
+    pub name: String,
+    /// Mail address.
+    pub email: String,
+    /// Picture.
+    pub avatar_url: String,
+    /// Active, dormant or suspended.
+    pub status: UserStatus,
+    /// `password`, `none`, `oidc`, `github`.
+    pub login_type: String,
+    /// Site roles.
+    pub roles: Vec<String>,
+    /// Whether it is a service account.
+    pub service_account: bool,
+    /// Quiet hours the user set.
+    pub quiet_hours: Option<String>,
+    /// Deleted users stay behind their id.
+    pub deleted: bool,
+    /// When it was made.
+    #[serde(serialize_with = "super::serialize_time")]
+    pub created_at: Timestamp,
+    /// When it was last written.
+    #[serde(serialize_with = "super::serialize_time")]
+    pub updated_at: Timestamp,
+    /// When it last used the API.
+    #[serde(serialize_with = "super::serialize_opt_time")]
+    pub last_seen_at: Option<Timestamp>,
+    #[serde(skip)]
+    pub(crate) password: String,
+    /// How many workspaces it has: any block its deletion.
+    pub workspaces: u32,
+    #[serde(skip)]
+    pub(crate) seq: u64,
+}
+
+/// A session or an API token.
+#[derive(Clone, Debug)]
+pub(crate) struct ApiKey {
+    pub(crate) secret: String,
+    pub(crate) user: Uuid,
+    pub(crate) name: Option<String>,
+    pub(crate) used: bool,
+    pub(crate) expires_at: Timestamp,
+}
+
+/// What is needed to make a user.
+#[derive(Clone, Debug)]
+pub(crate) struct NewUser {
+    pub(crate) username: String,
+    pub(crate) email: String,
+    pub(crate) name: String,
+    pub(crate) login_type: String,
+    pub(crate) password: String,
+    pub(crate) status: UserStatus,
+    pub(crate) service_account: bool,
+    pub(crate) organizations: Vec<Uuid>,
+}
+
+/// Why a token is no good.
+pub(crate) enum TokenProblem {
+    Missing,
+    Invalid(String),
+    Suspended(Uuid, UserStatus),
+}
+
+impl State {
+    pub(crate) fn insert_user(&mut self, new: NewUser) -> Uuid {
+        let now = self.now();
+        let id = Uuid::new_v4();
+        let seq = self.next_seq();
+        self.users.insert(
+            id,
+            User {
+                id,
+                username: new.username,
+                name: new.name,
+                email: new.email,
+                avatar_url: String::new(),
+                status: new.status,
+                login_type: new.login_type,
+                roles: Vec::new(),
+                service_account: new.service_account,
+                quiet_hours: None,
+                deleted: false,
+                created_at: now,
+                updated_at: now,
+                last_seen_at: None,
+                password: new.password,
+                workspaces: 0,
+                seq,
+            },
+        );
+        for organization in new.organizations {
+            self.insert_member(organization, id);
+        }
+        id
+    }
+
+    /// Writes to a user. The row moves to the end of its table, but `updated_at` only changes where the caller sets it:
+    /// giving roles does not touch it (recording 03).
+    pub(crate) fn edit_user(&mut self, id: Uuid, edit: impl FnOnce(&mut User)) {
+        let seq = self.next_seq();
+        if let Some(user) = self.users.get_mut(&id) {
+            edit(user);
+            user.seq = seq;
+        }
+    }
+
+    pub(crate) fn set_user_status(&mut self, id: Uuid, status: UserStatus) {
+        let now = self.now();
+        self.edit_user(id, |user| {
+            user.status = status;
+            user.updated_at = now;
+        });
+    }
+
+    /// Deletes a user: its tokens and group memberships go; it stays behind its id. `updated_at` stays (recording 11).
+    pub(crate) fn delete_user(&mut self, id: Uuid) {
+        self.edit_user(id, |user| user.deleted = true);
+        self.api_keys.retain(|_, key| key.user != id);
+        for group in self.groups.values_mut() {
+            group.members.retain(|member| *member != id);
+        }
+        if self.traits().deleted_user_leaves {
+            self.members.retain(|(_, user), _| *user != id);
+        }
+    }
+
+    /// The user that a path names: `me`, an id (deleted ones too) or a username (never a deleted one).
+    pub(crate) fn find_user(&self, named: &str, me: Uuid) -> Option<&User> {
+        if named == "me" {
+            return self.users.get(&me);
+        }
+        if let Ok(id) = Uuid::try_parse(named) {
+            return self.users.get(&id);
+        }
+        self.user_by_name(named)
+    }
+
+    pub(crate) fn user_by_name(&self, name: &str) -> Option<&User> {
+        self.users
+            .values()
+            .find(|user| !user.deleted && user.username.eq_ignore_ascii_case(name))
+    }
+
+    pub(crate) fn user_by_email(&self, email: &str) -> Option<&User> {
+        self.users
+            .values()
+            .find(|user| !user.deleted && !email.is_empty() && user.email.eq_ignore_ascii_case(email))
+    }
+
+    /// Makes a token for `user`.
+    pub(crate) fn insert_api_key(&mut self, user: Uuid, name: Option<String>, expires_at: Timestamp) -> String {
+        let (id, secret) = (secret(10), secret(22));
+        let token = format!("{id}-{secret}");
+        self.api_keys.insert(
+            id,
+            ApiKey {
+                secret,
+                user,
+                name,
+                used: false,
+                expires_at,
+            },
+        );
+        token
+    }
+
+    /// Accepts `token` as one of `user`, whatever it looks like, as long as it has the form `<id>-<secret>`.
+    pub(crate) fn insert_fixed_api_key(&mut self, user: Uuid, token: &str) {
+        if let Some((id, secret)) = token.split_once('-') {
+            let key = ApiKey {
+                secret: secret.to_owned(),
+                user,
+                name: Some("fixed".to_owned()),
+                used: false,
+                expires_at: Timestamp::MAX,
+            };
+            self.api_keys.insert(id.to_owned(), key);
+        }
+    }
+
+    /// Whose token this is. Does not note that it was used: see [`State::note_use`].
+    pub(crate) fn authenticate(&self, token: Option<&str>) -> Result<Uuid, TokenProblem> {
+        let Some(token) = token else {
+            return Err(TokenProblem::Missing);
+        };
+        let parts: Vec<&str> = token.split('-').collect();
+        let [id, secret] = parts.as_slice() else {
+            return Err(TokenProblem::Invalid(format!(
+                "Invalid API key format: incorrect amount of API key parts, expected 2 got {}",
+                parts.len()
+            )));
+        };
+        let Some(key) = self.api_keys.get(*id) else {
+            return Err(TokenProblem::Invalid("API key is invalid.".to_owned()));
+        };
+        if key.secret != *secret {
+            return Err(TokenProblem::Invalid("API key secret is invalid.".to_owned()));
+        }
+        if key.expires_at <= self.now() {
+            return Err(TokenProblem::Invalid(format!(
+                "API key expired at {:?}",
+                rfc3339(key.expires_at)
+            )));
+        }
+        match self.users.get(&key.user) {
+            Some(user) if user.status == UserStatus::Suspended => {
+                Err(TokenProblem::Suspended(user.id, UserStatus::Suspended))
+            }
+            Some(user) => Ok(user.id),
+            None => Err(TokenProblem::Invalid("API key is invalid.".to_owned())),
+        }
+    }
+
+    /// The first use of a token marks its user as seen and, if dormant, active (recording 10).
+    pub(crate) fn note_use(&mut self, token: &str) {
+        let now = self.now();
+        let id = token.split('-').next().unwrap_or_default();
+        let Some(key) = self.api_keys.get_mut(id) else { return };
+        if key.used {
+            return;
+        }
+        key.used = true;
+        let user = key.user;
+        self.edit_user(user, |user| {
+            user.last_seen_at = Some(now);
+            user.updated_at = now;
+            if user.status == UserStatus::Dormant {
+                user.status = UserStatus::Active;
+            }
+        });
+    }
+
+    /// A user as `/users` answers.
+    pub(crate) fn user_json(&self, user: &User) -> Value {
+        let mut memberships: Vec<_> = self
+            .members
+            .values()
+            .filter(|member| member.user_id == user.id)
+            .collect();
+        memberships.sort_by_key(|member| member.seq);
+        let organizations: Vec<Uuid> = memberships.iter().map(|member| member.organization_id).collect();
+        let mut body = self.reduced_user_json(user);
+        if let Some(object) = body.as_object_mut() {
+            object.insert("organization_ids".to_owned(), json!(organizations));
+            object.insert("roles".to_owned(), site_roles_json(&user.roles));
+            if !self.traits().verbose_users {
+                object.insert("has_ai_seat".to_owned(), json!(false));
+            }
+        }
+        body
+    }
+
+    /// A user as the members of a group show it.
+    pub(crate) fn reduced_user_json(&self, user: &User) -> Value {
+        let mut body = json!({
+            "id": user.id,
+            "username": user.username,
+            "email": user.email,
+            "created_at": rfc3339(user.created_at),
+            "updated_at": rfc3339(user.updated_at),
+            "last_seen_at": rfc3339_or_zero(user.last_seen_at),
+            "status": user.status.name(),
+            "login_type": user.login_type,
+        });
+        let verbose = self.traits().verbose_users;
+        if let Some(object) = body.as_object_mut() {
+            for (name, value) in [("name", &user.name), ("avatar_url", &user.avatar_url)] {
+                if verbose || !value.is_empty() {
+                    object.insert(name.to_owned(), json!(value));
+                }
+            }
+            if verbose {
+                object.insert("theme_preference".to_owned(), json!(""));
+            } else if user.service_account {
+                object.insert("is_service_account".to_owned(), json!(true));
+            }
+        }
+        body
+    }
+}
+
+/// Site roles with their display names.
+pub(crate) fn site_roles_json(roles: &[String]) -> Value {
+    roles
+        .iter()
+        .map(|role| json!({ "name": role, "display_name": site_role(role).unwrap_or(role) }))
+        .collect()
+}
+
+/// The display name of a site role that exists.
+pub(crate) fn site_role(name: &str) -> Option<&'static str> {
+    match name {
+        "owner" => Some("Owner"),
+        "user-admin" => Some("User Admin"),
+        "template-admin" => Some("Template Admin"),
+        "auditor" => Some("Auditor"),
+        "agents-access" => Some("Coder Agents User"),
+        _ => None,
+    }
+}
