@@ -121,6 +121,8 @@ impl Client {
             .timeout(call_timeout)
             .user_agent(user_agent)
             .referer(false)
+            // Below what load balancers allow: a write on a connection that is just being closed has no known outcome.
+            .pool_idle_timeout(Duration::from_secs(30))
             // Followed by hand, within the origin: see `transport`.
             .redirect(reqwest::redirect::Policy::none());
         if base.scheme() == "http" {

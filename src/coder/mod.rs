@@ -2,7 +2,7 @@
 //!
 //! * [`Client`] — the connection: `client` (where and as whom), `transport` (how a call travels), `path` (where it
 //!   goes), `limits` (429), `breaker` (a dead server), `observer` (metrics).
-//! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `class`.
+//! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
@@ -13,6 +13,7 @@
 //! versions from v2.16.1 on. And a read of one object returns `None` only for [`Class::Absent`], never for a route
 //! that the server does not have.
 
+mod answer;
 mod breaker;
 mod build_info;
 mod class;
@@ -35,12 +36,13 @@ mod wire;
 mod workspace_proxy;
 mod workspace_sharing;
 
+pub use answer::{Answer, RawAnswer, Validation, sanitise};
 pub use breaker::{BreakerConfig, BreakerState};
 pub use build_info::BuildInfo;
 pub use class::Class;
 pub use client::{Client, Config};
 pub use entitlements::{Entitlement, Entitlements, Feature};
-pub use error::{Answer, Call, Error, RawAnswer, Validation, sanitise};
+pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
 pub use ids::{DeploymentId, GroupId, LicenseId, OrganizationId, OrganizationRef, ProxyId, UserId};
@@ -49,7 +51,8 @@ pub use license::License;
 pub use observer::{CallInfo, Observer};
 pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::OrganizationMember;
-pub use path::{Method, Path};
+pub use path::Method;
+use path::Path;
 pub use user::{LoginType, RoleName, User, UserStatus};
 pub use workspace_proxy::{
     CreateProxy, ProxyHealth, ProxyReport, ProxyStatus, ProxyWithToken, UpdateProxy, WorkspaceProxy,

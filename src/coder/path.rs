@@ -64,7 +64,7 @@ impl From<Method> for reqwest::Method {
 
 /// A path below `/api/v2`: a template with one `{placeholder}` a segment, the segments, and a query.
 #[derive(Clone, Debug)]
-pub struct Path {
+pub(super) struct Path {
     template: &'static str,
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
@@ -73,7 +73,7 @@ pub struct Path {
 impl Path {
     /// `template` starts with `/`; each `{placeholder}` is a whole segment.
     #[must_use]
-    pub fn new(template: &'static str) -> Self {
+    pub(super) fn new(template: &'static str) -> Self {
         Self {
             template,
             segments: Vec::new(),
@@ -83,21 +83,21 @@ impl Path {
 
     /// The value of the next placeholder.
     #[must_use]
-    pub fn segment(mut self, value: impl fmt::Display) -> Self {
+    pub(super) fn segment(mut self, value: impl fmt::Display) -> Self {
         self.segments.push(value.to_string());
         self
     }
 
     /// A query parameter. Unknown ones make `/groups` answer 400: add none that the endpoint does not know.
     #[must_use]
-    pub fn query(mut self, key: &'static str, value: impl fmt::Display) -> Self {
+    pub(super) fn query(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.query.push((key, value.to_string()));
         self
     }
 
     /// What names this endpoint in logs, metrics and errors.
     #[must_use]
-    pub fn template(&self) -> &'static str {
+    pub(super) fn template(&self) -> &'static str {
         self.template
     }
 
