@@ -119,10 +119,7 @@ impl ControlPlane {
         let mut attempt = 1;
         loop {
             match Self::start_once(&options, &binaries).await {
-                // The free port was not free any more.
-                Err(Error::Ended { tail, .. }) if attempt < ATTEMPTS && tail.contains("address already in use") => {
-                    attempt += 1;
-                }
+                Err(error) if attempt < ATTEMPTS && port_was_taken(&error) => attempt += 1,
                 result => return result,
             }
         }
@@ -135,8 +132,8 @@ impl ControlPlane {
         users.extend(options.users.iter().cloned());
         directory.write(servers::TOKENS, user::token_file(&users))?;
 
-        let etcd_url = format!("http://127.0.0.1:{}", servers::free_port()?);
-        let port = servers::free_port()?;
+        let [etcd_port, port] = servers::free_ports()?;
+        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
         let description = Description {
             server: format!("https://127.0.0.1:{port}"),
             etcd: etcd_url.clone(),
@@ -158,7 +155,9 @@ impl ControlPlane {
         // Without a log: kube's client calls every refused connection and every "not ready yet" an error.
         let ready = ready(&description, &mut running).with_subscriber(NoSubscriber::default());
         if let Err(error) = ready.await {
-            running.directory.keep();
+            if !port_was_taken(&error) {
+                running.directory.keep();
+            }
             return Err(error);
         }
         let ground = Self {
@@ -283,6 +282,11 @@ impl Description {
 
 fn kubeconfig_name(user: &str) -> String {
     format!("{user}.kubeconfig")
+}
+
+/// The free port was not free any more when the server came.
+fn port_was_taken(error: &Error) -> bool {
+    matches!(error, Error::Ended { tail, .. } if tail.contains("address already in use"))
 }
 
 /// Waits until the API server says that it is ready, or one of the servers has ended.

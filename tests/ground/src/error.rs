@@ -11,7 +11,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum Error {
     /// The tools are built from source, and there is no Go to do it with.
     #[error(
-        "`go` is not on the PATH: it is needed once, to build {tool}. \
+        "`go` is not on the PATH: it is needed to build {tool}. \
          Install Go 1.26 or later, or set KUBEBUILDER_ASSETS to a directory that has kube-apiserver and etcd"
     )]
     GoMissing {

@@ -104,3 +104,55 @@ fn tail(log: &Path) -> String {
         .collect::<Vec<_>>()
         .join("\n")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    /// Runs `script` as the server until the guard has noticed its end.
+    fn ended(script: &str) -> Error {
+        let directory = tempfile::tempdir().unwrap();
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let mut guard = Guard::spawn(directory.path(), "etcd", Role::Owner, &command).unwrap();
+        let began = Instant::now();
+        loop {
+            match guard.check() {
+                Ok(()) => assert!(began.elapsed() < Duration::from_secs(20), "never noticed"),
+                Err(error) => {
+                    assert!(directory.path().exists(), "the log is wanted now");
+                    return error;
+                }
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn a_server_that_ends_by_itself_is_reported_with_its_last_words() {
+        let Error::Ended { server, tail, .. } = ended("seq 100; echo 'bind: address already in use' >&2; exit 1")
+        else {
+            panic!("another error");
+        };
+        assert_eq!(server, "etcd");
+        assert!(tail.ends_with("100\nbind: address already in use"), "{tail}");
+        assert_eq!(tail.lines().count(), 15);
+    }
+
+    #[test]
+    fn a_server_that_ignores_signals_is_killed_and_its_directory_removed() {
+        let directory = tempfile::tempdir().unwrap().keep();
+        let script = "trap '' TERM INT HUP; echo ready; while :; do sleep 0.1; done";
+        let command = ["sh", "-c", script].map(str::to_owned);
+        let guard = Guard::spawn(&directory, "etcd", Role::Owner, &command).unwrap();
+        while std::fs::read_to_string(directory.join("etcd.log"))
+            .unwrap_or_default()
+            .is_empty()
+        {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(guard);
+        assert!(!directory.exists());
+    }
+}

@@ -69,7 +69,10 @@ fn build() -> Result<ExitCode, Box<dyn Error>> {
 }
 
 async fn serve(directory: Option<PathBuf>) -> Result<ExitCode, Box<dyn Error>> {
-    // Listened to from the start, so that an early signal stops an orderly start too.
+    // Before the signals are caught: a build that takes minutes should simply end with us.
+    for tool in tools::ALL {
+        tool.binary()?;
+    }
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stopped = async {
         tokio::select! { _ = interrupt.recv() => (), _ = terminate.recv() => () }

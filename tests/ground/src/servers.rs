@@ -6,12 +6,22 @@ use crate::{Error, Result, pki, run_dir::RunDir};
 
 pub(crate) const TOKENS: &str = "tokens.csv";
 
-/// A port that is free now. Somebody may take it before the server does; the start is then tried again.
-pub(crate) fn free_port() -> Result<u16> {
-    TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .map(|address| address.port())
-        .map_err(Error::io("cannot find a free port"))
+/// Different ports that are free now. Somebody may take one before a server does; the start is then tried again.
+pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let bind = || TcpListener::bind(("127.0.0.1", 0));
+    // All are held until all are known.
+    let listeners: Vec<TcpListener> = (0..N)
+        .map(|_| bind())
+        .collect::<Result<_, _>>()
+        .map_err(Error::io("cannot find a free port"))?;
+    let mut ports = [0; N];
+    for (port, listener) in ports.iter_mut().zip(&listeners) {
+        *port = listener
+            .local_addr()
+            .map_err(Error::io("cannot find a free port"))?
+            .port();
+    }
+    Ok(ports)
 }
 
 pub(crate) fn etcd(binary: &Path, directory: &RunDir, url: &str) -> Vec<String> {

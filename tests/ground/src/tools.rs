@@ -52,7 +52,7 @@ pub static KUBE_APISERVER: Tool = Tool {
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
     module: "k8s.io/kubernetes",
     is_asset: true,
-    takes: "about 9 minutes",
+    takes: "4 to 9 minutes",
     linker_flags: |version| {
         let mut parts = version.trim_start_matches('v').split('.');
         let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -111,7 +111,10 @@ impl Tool {
             return Ok(());
         }
         let version = self.version()?;
-        let unfinished = directory.join(format!("{}.unfinished", self.name));
+        // A name of its own: a compiler whose process was killed may still be writing to the previous one.
+        let unfinished = format!("{}.unfinished-", self.name);
+        remove_files(directory, &unfinished);
+        let unfinished = directory.join(format!("{unfinished}{}", std::process::id()));
         let mut go = go();
         go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags"])
             .arg(format!("-s -w {}", (self.linker_flags)(&version)))
@@ -227,6 +230,15 @@ fn go_failed(command: &str, stderr: &[u8]) -> Error {
         command: command.to_owned(),
         directory: MODULE_DIRECTORY.into(),
         output,
+    }
+}
+
+/// Removes the files whose names begin with `prefix`, as far as possible.
+fn remove_files(directory: &Path, prefix: &str) {
+    for entry in fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            let _ = fs::remove_file(entry.path());
+        }
     }
 }
 
