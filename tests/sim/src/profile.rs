@@ -110,6 +110,12 @@ pub(crate) struct Traits {
     pub(crate) deleted_user_leaves: bool,
     /// The entitlements answered before the first licence already count the first user (recording 00).
     pub(crate) first_user_counted: bool,
+    /// A dormant user that signs in counts as seen then, not only when it uses its session (recording 10).
+    pub(crate) sign_in_is_seen: bool,
+    /// Provisioner keys come in the order of their names instead of their creation (recording 07).
+    pub(crate) provisioner_keys_by_name: bool,
+    /// Daemons without a key are listed under a key of their own (recording 07).
+    pub(crate) user_auth_key: bool,
     /// What the provisioner key routes are gated on (recording 00).
     pub(crate) provisioner_key_feature: &'static str,
     /// Delivery methods of notifications.
@@ -148,6 +154,9 @@ const MAIN: Traits = Traits {
     oauth2_provider: true,
     deleted_user_leaves: true,
     first_user_counted: true,
+    sign_in_is_seen: true,
+    provisioner_keys_by_name: false,
+    user_auth_key: true,
     provisioner_key_feature: "external_provisioner_daemons",
     notification_methods: &["smtp", "webhook", "inbox"],
     bug_label: "needs+triage",
@@ -208,6 +217,9 @@ const V2_16_1: Traits = Traits {
     oauth2_provider: false,
     deleted_user_leaves: false,
     first_user_counted: false,
+    sign_in_is_seen: false,
+    provisioner_keys_by_name: true,
+    user_auth_key: false,
     provisioner_key_feature: "multiple_organizations",
     notification_methods: &["smtp", "webhook"],
     bug_label: "needs+grooming",

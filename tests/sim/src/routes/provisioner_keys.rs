@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
 use crate::clock::rfc3339;
@@ -23,6 +24,8 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v2/organizations/{organization}/provisionerdaemons", daemons),
 ];
 
+/// Daemons that signed in as a user hang on a key that every deployment has (recording 07).
+const USER_AUTH_KEY: Uuid = Uuid::from_u128(2);
 const RESERVED: [&str; 3] = ["built-in", "user-auth", "psk"];
 
 fn key_json(key: &ProvisionerKey) -> Value {
@@ -35,14 +38,18 @@ fn key_json(key: &ProvisionerKey) -> Value {
     })
 }
 
+fn keys_of<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<&'a ProvisionerKey> {
+    let keys = call.state.provisioner_keys.iter();
+    let mut keys: Vec<_> = keys.filter(|key| key.organization_id == organization).collect();
+    if call.state.traits().provisioner_keys_by_name {
+        keys.sort_by_key(|key| &key.name);
+    }
+    keys
+}
+
 fn list(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
-    let keys = call
-        .state
-        .provisioner_keys
-        .iter()
-        .filter(|key| key.organization_id == organization);
-    let keys: Vec<Value> = keys.map(key_json).collect();
+    let keys: Vec<Value> = keys_of(call, organization).into_iter().map(key_json).collect();
     Ok(Answer::json(200, &Value::Array(keys)))
 }
 
@@ -82,23 +89,20 @@ fn create(call: &mut Call<'_>) -> Outcome {
 
 fn by_key(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
-    let keys = call
-        .state
-        .provisioner_keys
-        .iter()
-        .filter(|key| key.organization_id == organization);
+    let keys = keys_of(call, organization).into_iter();
     let mut body: Vec<Value> = keys.map(|key| json!({ "key": key_json(key), "daemons": [] })).collect();
-    // Daemons that signed in as a user hang on a key that does not exist (recording 07).
-    body.push(json!({
-        "key": {
-            "id": uuid::Uuid::nil(),
-            "created_at": "0001-01-01T00:00:00Z",
-            "organization": organization,
-            "name": "user-auth",
-            "tags": {},
-        },
-        "daemons": [],
-    }));
+    if call.state.traits().user_auth_key {
+        body.push(json!({
+            "key": {
+                "id": USER_AUTH_KEY,
+                "created_at": "0001-01-01T00:00:00Z",
+                "organization": organization,
+                "name": "user-auth",
+                "tags": {},
+            },
+            "daemons": [],
+        }));
+    }
     Ok(Answer::json(200, &Value::Array(body)))
 }
 

@@ -95,7 +95,14 @@ fn login(call: &mut Call<'_>) -> Outcome {
                 "Your account is suspended. Contact an admin to reactivate your account.",
             ));
         }
-        UserStatus::Dormant => call.state.set_user_status(id, UserStatus::Active),
+        UserStatus::Dormant => {
+            let (now, seen) = (call.state.now(), call.state.traits().sign_in_is_seen);
+            call.state.edit_user(id, |user| {
+                user.status = UserStatus::Active;
+                user.updated_at = now;
+                user.last_seen_at = if seen { Some(now) } else { user.last_seen_at };
+            });
+        }
         UserStatus::Active => {}
     }
     let token = call.state.insert_api_key(id, None, later(call.state.now(), DAYS));
