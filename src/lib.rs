@@ -1,3 +1,23 @@
-//! x
+//! A Kubernetes operator that keeps the control configuration of a Coder deployment as declared.
+//!
+//! The rooms of the house, each knowing only those below it:
+//!
+//! * [`cli`] — the commands, one file each;
+//! * [`kinds`] — the rules: what each custom resource means in Coder, one file a kind, and the registry of all kinds;
+//! * [`engine`] — one reconcile pass for all kinds: adoption, conflict, deletion, crash safety, status;
+//! * [`mirror`] — what Coder holds right now: shared snapshots, and who is woken when they change;
+//! * [`coder`] — the client of Coder's API; knows nothing of Kubernetes;
+//! * [`api`] — the custom resources as users write them; no I/O.
+//!
+//! Beside them stand [`crds`] (the definitions to install), [`leader`] (which replica works), [`server`] (probes and
+//! metrics over HTTP), [`metrics`] and [`telemetry`].
+//!
+//! A kind has the same file name in three rooms: `api/group.rs` is what users write, `coder/group.rs` what the server
+//! speaks, `kinds/group.rs` the rule that turns one into the other.
+
 pub mod api;
 pub mod coder;
+pub mod engine;
+pub mod leader;
+pub mod metrics;
+pub mod mirror;

@@ -168,3 +168,6 @@ pub enum Feed {
     /// Every collection is listed once an interval and compared.
     Sweep,
 }
+
+/// The kind's name as in manifests.
+pub const KIND: &str = "CoderInstance";

@@ -1,0 +1,149 @@
+//! Two custom resources that claim one object in Coder: one keeps it, the other is told by whom.
+//!
+//! Who holds the object (its id stands in the status) goes before who only names it; among equals the older goes first.
+//! So nobody loses an object to somebody who renames theirs, and after a loss of all statuses the order is that of age.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::error::{Error, Reason};
+use crate::api::{ObjectKey, Reference};
+
+/// One custom resource's claim.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// Whose.
+    pub key: ObjectKey,
+    /// The deployment it is in: two instances may lead to the same.
+    pub deployment: String,
+    /// What is claimed by name: [`Remote::key`](super::remote::Remote::key).
+    pub named: Option<String>,
+    /// What is held by id.
+    pub held: Option<String>,
+    /// When the custom resource was made.
+    pub since: Option<Time>,
+}
+
+impl Claim {
+    /// Whether both want the same object.
+    pub fn collides(&self, other: &Self) -> bool {
+        let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
+        self.deployment == other.deployment && (same(&self.named, &other.named) || same(&self.held, &other.held))
+    }
+
+    /// The stronger claim is the smaller one.
+    fn strength(&self, other: &Self) -> Ordering {
+        let holds = |claim: &Self| claim.held.is_none();
+        holds(self)
+            .cmp(&holds(other))
+            .then_with(|| age(self).cmp(&age(other)))
+            .then_with(|| self.key.cmp(&other.key))
+    }
+}
+
+fn age(claim: &Claim) -> (bool, Option<jiff::Timestamp>) {
+    (claim.since.is_none(), claim.since.as_ref().map(|time| time.0))
+}
+
+/// Who wants what by name: the claims that passes made and that no status shows yet.
+#[derive(Default)]
+pub struct Claims {
+    wanted: Mutex<HashMap<Reference, Claim>>,
+}
+
+impl Claims {
+    /// The object wants this, until it says otherwise or goes.
+    pub fn want(&self, who: &Reference, claim: Claim) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(who.clone(), claim);
+    }
+
+    /// The object wants nothing.
+    pub fn forget(&self, who: &Reference) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
+    }
+
+    /// The claims of all other objects of that kind that collide with `mine`.
+    pub fn against(&self, kind: &str, mine: &Claim) -> Vec<Claim> {
+        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted
+            .iter()
+            .filter(|(who, claim)| who.kind == kind && who.key != mine.key && mine.collides(claim))
+            .map(|(_, claim)| claim.clone())
+            .collect()
+    }
+}
+
+/// The strongest claim that is stronger than `mine`.
+pub fn stronger<'a>(mine: &Claim, others: &'a [Claim]) -> Option<&'a Claim> {
+    others
+        .iter()
+        .filter(|other| other.key != mine.key && mine.collides(other))
+        .filter(|other| other.strength(mine) == Ordering::Less)
+        .min_by(|a, b| a.strength(b))
+}
+
+/// Whoever has the stronger claim keeps it.
+///
+/// # Errors
+/// `Conflict`, naming the owner.
+pub fn check(mine: &Claim, others: &[Claim], kind: &str) -> Result<(), Error> {
+    match stronger(mine, others) {
+        None => Ok(()),
+        Some(owner) => Err(Error::terminal(
+            Reason::Conflict,
+            format!(
+                "{kind} {} manages the same object in Coder: choose another name, or delete one of the two (this one \
+                 takes over when that one goes, if its adoptionPolicy allows it)",
+                owner.key
+            ),
+        )),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claim(name: &str, held: Option<&str>, second: i64) -> Claim {
+        Claim {
+            key: ObjectKey::new("ns", name),
+            deployment: "d".into(),
+            named: Some("platform".into()),
+            held: held.map(str::to_owned),
+            since: jiff::Timestamp::from_second(second).ok().map(Time),
+        }
+    }
+
+    fn wins(mine: &Claim, other: &Claim) -> bool {
+        check(mine, std::slice::from_ref(other), "CoderGroup").is_ok()
+    }
+
+    #[test]
+    fn the_older_keeps_it() {
+        let (old, new) = (claim("b", None, 1), claim("a", None, 2));
+        assert!(wins(&old, &new) && !wins(&new, &old));
+    }
+
+    #[test]
+    fn the_holder_goes_before_the_older() {
+        let (old, holder) = (claim("a", None, 1), claim("b", Some("id"), 2));
+        assert!(!wins(&old, &holder) && wins(&holder, &old));
+    }
+
+    #[test]
+    fn exactly_one_of_two_of_the_same_second_wins() {
+        let (a, b) = (claim("a", None, 1), claim("b", None, 1));
+        assert!(wins(&a, &b) && !wins(&b, &a));
+    }
+
+    #[test]
+    fn other_deployments_and_other_names_do_not_collide() {
+        let mine = claim("a", None, 2);
+        let elsewhere = Claim { deployment: "e".into(), ..claim("b", Some("id"), 1) };
+        let other = Claim { named: Some("other".into()), ..claim("b", Some("id"), 1) };
+        assert!(wins(&mine, &elsewhere) && wins(&mine, &other));
+    }
+}

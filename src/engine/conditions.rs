@@ -1,0 +1,192 @@
+//! From the verdict of a pass to the conditions, as kstatus, Argo CD and `kubectl wait` read them.
+//!
+//! `Ready` is always there. `Reconciling` (work goes on, or waits) and `Stalled` (a human must act) are there only while
+//! true and never together. `Synced` tells whether Coder equalled the spec at the last look. All else is information.
+
+use k8s_controller::conditions::{ConditionStatus, DesiredCondition, remove, set};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use super::error::{Disposition, Error, Reason};
+use super::remote::Note;
+
+pub const READY: &str = "Ready";
+pub const SYNCED: &str = "Synced";
+pub const RECONCILING: &str = "Reconciling";
+pub const STALLED: &str = "Stalled";
+pub const DRIFT_DETECTED: &str = "DriftDetected";
+pub const SUSPENDED: &str = "Suspended";
+pub const DELETION_BLOCKED: &str = "DeletionBlocked";
+pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
+
+/// The conditions that the engine itself sets; all others come from the kinds' notes.
+const OWN: [&str; 8] =
+    [READY, SYNCED, RECONCILING, STALLED, DRIFT_DETECTED, SUSPENDED, DELETION_BLOCKED, REFERENCES_RESOLVED];
+
+/// How a pass ended.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// Coder equals the spec.
+    InSync,
+    /// Observe mode: it was read; the differences, if there are any.
+    Observed {
+        /// One line a difference.
+        drift: Option<String>,
+    },
+    /// Suspend mode.
+    Suspended,
+    /// It did not get that far.
+    Failed(&'a Error),
+    /// It is to be deleted and cannot be yet.
+    DeletionBlocked(&'a Error),
+}
+
+/// Writes the verdict into the conditions of an object of that generation.
+pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdict: &Verdict<'_>) {
+    let mut put = |type_: &str, status: ConditionStatus, reason: Reason, message: &str| {
+        let desired = DesiredCondition::new(type_, status, reason.as_str(), message).observed_generation(generation);
+        let _ = set(conditions, desired);
+    };
+    use ConditionStatus::{False, True, Unknown};
+    let mut keep: Vec<&str> = vec![READY, SYNCED];
+    match verdict {
+        Verdict::InSync => {
+            put(READY, True, Reason::InSync, "Coder equals the spec");
+            put(SYNCED, True, Reason::InSync, "Coder equals the spec");
+        }
+        Verdict::Observed { drift: None } => {
+            put(READY, True, Reason::Observed, "read; mode Observe writes nothing");
+            put(SYNCED, True, Reason::InSync, "Coder equals the spec");
+        }
+        Verdict::Observed { drift: Some(drift) } => {
+            put(READY, True, Reason::Observed, "read; mode Observe writes nothing");
+            put(SYNCED, False, Reason::DriftDetected, drift);
+            put(DRIFT_DETECTED, True, Reason::DriftDetected, drift);
+            keep.push(DRIFT_DETECTED);
+        }
+        Verdict::Suspended => {
+            put(SUSPENDED, True, Reason::Suspended, "mode is Suspend: nothing is read or written");
+            keep.extend([SUSPENDED, DRIFT_DETECTED]);
+        }
+        Verdict::Failed(error) => {
+            let (reason, message) = (error.reason(), error.to_string());
+            put(READY, False, reason, &message);
+            put(SYNCED, Unknown, reason, &message);
+            let progress = if error.disposition() == Disposition::Terminal { STALLED } else { RECONCILING };
+            put(progress, True, reason, &message);
+            keep.push(progress);
+            if matches!(reason, Reason::DependencyNotReady | Reason::SecretNotFound) {
+                put(REFERENCES_RESOLVED, False, reason, &message);
+                keep.push(REFERENCES_RESOLVED);
+            }
+        }
+        Verdict::DeletionBlocked(error) => {
+            let (reason, message) = (error.reason(), error.to_string());
+            put(READY, False, reason, &message);
+            put(DELETION_BLOCKED, True, reason, &message);
+            keep.push(DELETION_BLOCKED);
+        }
+    }
+    if matches!(verdict, Verdict::Suspended) {
+        suspended_ready(conditions, generation);
+    }
+    conditions.retain(|condition| keep.contains(&&*condition.type_) || !OWN.contains(&&*condition.type_));
+}
+
+/// A suspended object keeps its last `Ready`; one that was never looked at counts as done, because tools that wait for
+/// a whole release would wait for it for ever.
+fn suspended_ready(conditions: &mut Vec<Condition>, generation: Option<i64>) {
+    match conditions.iter_mut().find(|condition| condition.type_ == READY) {
+        Some(ready) => ready.observed_generation = generation,
+        None => {
+            let ready = DesiredCondition::new(
+                READY,
+                ConditionStatus::True,
+                Reason::Suspended.as_str(),
+                "suspended before it was looked at for the first time",
+            );
+            let _ = set(conditions, ready.observed_generation(generation));
+        }
+    }
+}
+
+/// Sets the informational conditions of a kind to exactly these. Answers with those that were not there before.
+pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[Note]) -> Vec<Note> {
+    let stale: Vec<String> = conditions
+        .iter()
+        .map(|condition| condition.type_.clone())
+        .filter(|type_| !OWN.contains(&&**type_) && !notes.iter().any(|note| note.type_ == type_))
+        .collect();
+    for type_ in stale {
+        remove(conditions, &type_);
+    }
+    let mut new = Vec::new();
+    for note in notes {
+        let before = conditions.iter().find(|condition| condition.type_ == note.type_).cloned();
+        if before.is_none_or(|before| before.message != note.message) {
+            new.push(note.clone());
+        }
+        let desired = DesiredCondition::new(note.type_, ConditionStatus::True, note.reason, &*note.message);
+        let _ = set(conditions, desired.observed_generation(generation));
+    }
+    new
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(verdicts: &[Verdict<'_>]) -> Vec<(String, String)> {
+        let mut conditions = Vec::new();
+        for verdict in verdicts {
+            conclude(&mut conditions, Some(1), verdict);
+        }
+        let mut shown: Vec<_> =
+            conditions.into_iter().map(|condition| (condition.type_, condition.status)).collect();
+        shown.sort();
+        shown
+    }
+
+    fn pair(type_: &str, status: &str) -> (String, String) {
+        (type_.to_owned(), status.to_owned())
+    }
+
+    #[test]
+    fn reconciling_and_stalled_are_never_there_together() {
+        let waiting = Error::waiting(Reason::InstanceNotReady, "x");
+        let terminal = Error::terminal(Reason::AlreadyExists, "x");
+        let after = conditions(&[Verdict::Failed(&waiting), Verdict::Failed(&terminal)]);
+        assert_eq!(after, [pair("Ready", "False"), pair("Stalled", "True"), pair("Synced", "Unknown")]);
+        let after = conditions(&[Verdict::Failed(&terminal), Verdict::Failed(&waiting)]);
+        assert_eq!(after, [pair("Ready", "False"), pair("Reconciling", "True"), pair("Synced", "Unknown")]);
+        let after = conditions(&[Verdict::Failed(&terminal), Verdict::InSync]);
+        assert_eq!(after, [pair("Ready", "True"), pair("Synced", "True")]);
+    }
+
+    #[test]
+    fn a_suspended_object_keeps_its_ready_and_drops_the_rest() {
+        let terminal = Error::terminal(Reason::AlreadyExists, "x");
+        let after = conditions(&[Verdict::Failed(&terminal), Verdict::Suspended]);
+        assert_eq!(after, [pair("Ready", "False"), pair("Suspended", "True"), pair("Synced", "Unknown")]);
+        assert_eq!(conditions(&[Verdict::Suspended]), [pair("Ready", "True"), pair("Suspended", "True")]);
+    }
+
+    #[test]
+    fn a_second_conclusion_changes_nothing() {
+        let mut once = Vec::new();
+        conclude(&mut once, Some(1), &Verdict::InSync);
+        let mut twice = once.clone();
+        conclude(&mut twice, Some(1), &Verdict::InSync);
+        assert_eq!(once, twice);
+    }
+
+    #[test]
+    fn notes_are_exact_and_new_ones_are_told() {
+        let mut conditions = Vec::new();
+        conclude(&mut conditions, Some(1), &Verdict::InSync);
+        let pending = Note::new("MembersPending", "ann");
+        assert_eq!(note(&mut conditions, Some(1), std::slice::from_ref(&pending)), [pending.clone()]);
+        assert!(note(&mut conditions, Some(1), std::slice::from_ref(&pending)).is_empty());
+        assert!(note(&mut conditions, Some(1), &[]).is_empty());
+        assert!(conditions.iter().all(|condition| condition.type_ != "MembersPending"));
+    }
+}

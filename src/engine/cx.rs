@@ -1,0 +1,156 @@
+//! What a kind may ask and do during a pass. Everything it reads is remembered, so that a change of it wakes the object.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::error::Error;
+use super::objects::{self, Objects};
+use super::output::{Output, Outputs, Owner};
+use super::wake::{Topic, Wakes};
+use crate::api::{Kind, ObjectKey, Reference};
+use crate::coder::Client;
+use crate::mirror::{Collection, Interest, Snapshot};
+
+/// One pass over one object.
+pub struct Cx<'a> {
+    /// The object.
+    pub me: Reference,
+    /// The object as the owner of the Secrets it writes.
+    pub owner: Owner,
+    /// The connection to Coder.
+    pub connection: Arc<Connection>,
+    /// Since when what is looked at must be fresh.
+    pub since: Instant,
+    /// How long drift may stay unseen.
+    pub interval: Duration,
+    /// Custom resources and Secrets.
+    pub objects: &'a dyn Objects,
+    /// Secrets that the operator writes.
+    pub outputs: &'a Outputs,
+    /// Who is woken by what.
+    pub wakes: &'a Wakes,
+    /// What this pass read so far.
+    pub seen: &'a Mutex<Seen>,
+}
+
+/// What a pass read.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// In Kubernetes.
+    pub topics: HashSet<Topic>,
+    /// In Coder, by [`Collection::id`].
+    pub collections: Vec<String>,
+}
+
+impl Cx<'_> {
+    /// Coder.
+    #[must_use]
+    pub fn coder(&self) -> &Client {
+        self.connection.client()
+    }
+
+    /// The custom resource with that key, if there is one.
+    pub fn object<K: Kind>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.depend(Topic::Object(Reference { kind: K::KIND, key: key.clone() }));
+        objects::typed(self.objects, key)
+    }
+
+    /// The value of one key of a Secret in the namespace of the object.
+    ///
+    /// # Errors
+    /// Waiting, when the Secret or the key is not there.
+    pub async fn secret(&self, name: &str, entry: &str) -> Result<SecretString, Error> {
+        let key = ObjectKey::new(&self.me.key.namespace, name);
+        self.depend(Topic::Secret(key.clone()));
+        self.objects.secret(&key, entry).await
+    }
+
+    /// The Secret that the object writes.
+    ///
+    /// # Errors
+    /// When Kubernetes cannot be asked.
+    pub async fn output(&self, name: &str) -> Result<Output, Error> {
+        self.depend(Topic::Secret(ObjectKey::new(&self.me.key.namespace, name)));
+        self.outputs.read(&self.owner, name).await
+    }
+
+    /// The item with that id; any change of it wakes the object.
+    ///
+    /// # Errors
+    /// What the list call answered.
+    pub async fn get<C: Collection>(&self, collection: &C, id: &str) -> Result<Option<C::Item>, Error> {
+        let snapshot = self.list(collection, Interest::Item(id.to_owned())).await?;
+        Ok(snapshot.get(id).cloned())
+    }
+
+    /// The first item that `wanted` accepts. Any change of it wakes the object; while there is none, any change of the
+    /// collection does.
+    ///
+    /// # Errors
+    /// What the list call answered.
+    pub async fn find<C: Collection>(
+        &self,
+        collection: &C,
+        wanted: impl Fn(&C::Item) -> bool + Send,
+    ) -> Result<Option<C::Item>, Error> {
+        let snapshot = self.list(collection, Interest::Any).await?;
+        let found = snapshot.iter().find(|item| wanted(item)).cloned();
+        if let Some(item) = &found {
+            self.subscribe(collection, Interest::Item(C::key(item)));
+        }
+        Ok(found)
+    }
+
+    /// The whole collection.
+    ///
+    /// # Errors
+    /// What the list call answered.
+    pub async fn list<C: Collection>(
+        &self,
+        collection: &C,
+        interest: Interest,
+    ) -> Result<Arc<Snapshot<C::Item>>, Error> {
+        self.subscribe(collection, interest);
+        Ok(self.connection.mirror().snapshot(collection, self.since).await?)
+    }
+
+    /// Coder answered an own write with this item.
+    pub fn put<C: Collection>(&self, collection: &C, item: C::Item) {
+        self.connection.mirror().put(collection, item);
+    }
+
+    /// An own write removed this item.
+    pub fn remove<C: Collection>(&self, collection: &C, id: &str) {
+        self.connection.mirror().remove(collection, id);
+    }
+
+    /// Only a new list can tell what this collection holds.
+    pub fn invalidate<C: Collection>(&self, collection: &C) {
+        self.connection.mirror().invalidate(collection);
+    }
+
+    /// The object depends on `topic`.
+    pub fn depend(&self, topic: Topic) {
+        self.wakes.depend(&self.me, topic.clone());
+        self.seen().topics.insert(topic);
+    }
+
+    /// What this pass read so far.
+    pub fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn subscribe<C: Collection>(&self, collection: &C, interest: Interest) {
+        self.connection.mirror().subscribe(collection, &self.me, interest, self.interval);
+        let id = collection.id();
+        let mut seen = self.seen();
+        if !seen.collections.contains(&id) {
+            seen.collections.push(id);
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! What can stop a pass, and what follows from it: one function, [`Error::disposition`], decides everything else.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::coder::{self, Class};
+
+/// Why a pass did not end with Coder as declared.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Coder refused a call or could not be reached.
+    #[error("{0}")]
+    Coder(#[from] coder::Error),
+    /// A list that others waited for as well could not be read.
+    #[error("{0}")]
+    Fetch(#[from] Arc<coder::Error>),
+    /// The Kubernetes API refused a call or could not be reached.
+    #[error("the Kubernetes API: {0}")]
+    Kubernetes(#[from] kube::Error),
+    /// Something that this object needs is not there yet. Its arrival wakes the object.
+    #[error("{message}")]
+    Waiting {
+        /// What for.
+        reason: Reason,
+        /// A stable sentence that names it.
+        message: String,
+    },
+    /// A human must change the spec, a Secret, a permission or the licence.
+    #[error("{message}")]
+    Terminal {
+        /// What is wrong.
+        reason: Reason,
+        /// A stable sentence that names the field and the way out.
+        message: String,
+    },
+    /// A deletion cannot be carried out; the message says how to end it without Coder.
+    #[error("{0}; to let go without Coder, set deletionPolicy: Orphan")]
+    Undeletable(Box<Error>),
+    /// Coder accepts the changes but never shows them.
+    #[error("Coder accepted the changes but still differs: {0}")]
+    NotConverging(String),
+    /// The object changed since this pass read it, or another process leads now: this pass has no say any more.
+    #[error("the object changed while it was reconciled")]
+    Superseded,
+}
+
+/// The word for a state: reason of a condition, reason of an event, label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, strum::IntoStaticStr, strum::EnumIter)]
+pub enum Reason {
+    /// Coder equals the spec.
+    InSync,
+    /// Observe mode: the object was read.
+    Observed,
+    /// Suspend mode.
+    Suspended,
+    /// Created in Coder.
+    Created,
+    /// Changed in Coder, because the spec changed.
+    Updated,
+    /// Taken over.
+    Adopted,
+    /// Deleted in Coder.
+    Deleted,
+    /// Let go without touching Coder.
+    Orphaned,
+    /// Something else changed it in Coder; it was set back.
+    DriftCorrected,
+    /// Something else changed it in Coder; Observe mode leaves it.
+    DriftDetected,
+
+    /// No `CoderInstance` of that name.
+    InstanceNotFound,
+    /// The `CoderInstance` is not ready.
+    InstanceNotReady,
+    /// A referenced object does not exist or is not ready.
+    DependencyNotReady,
+    /// A Secret, a `ConfigMap`, or a key of it is missing.
+    SecretNotFound,
+    /// The licence does not allow it.
+    NotEntitled,
+
+    /// The spec cannot be carried out.
+    InvalidSpec,
+    /// A Secret's content is no use.
+    InvalidSecret,
+    /// Coder holds one that the operator did not create.
+    AlreadyExists,
+    /// It must exist and does not.
+    NotFound,
+    /// Another custom resource has it.
+    Conflict,
+    /// The instance does not grant its use.
+    AccessDenied,
+    /// The token's user may not do it.
+    Forbidden,
+    /// The token is not accepted.
+    Unauthorized,
+    /// The server refused the content.
+    Rejected,
+    /// The server does not know the endpoint.
+    Unsupported,
+    /// Behind the URL is another deployment than before.
+    DeploymentChanged,
+    /// Behind the URL is a workspace proxy.
+    WorkspaceProxyUrl,
+    /// A Secret that is not ours is in the way.
+    SecretConflict,
+    /// The token does not see everything that it would have to compare.
+    PartialVisibility,
+    /// It is never deleted.
+    DeletionRefused,
+    /// Something still hangs on it.
+    DependentsExist,
+
+    /// No answer, or a failure of the server.
+    Unreachable,
+    /// Too many calls.
+    RateLimited,
+    /// Coder accepts the changes but never shows them.
+    NotConverging,
+    /// The Kubernetes API failed.
+    KubernetesError,
+    /// The pass has no say any more.
+    Superseded,
+}
+
+impl Reason {
+    /// The word itself.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What to do about an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Try again: after the time that the server asked for, or else with backoff. `Reconciling`.
+    Transient(Option<Duration>),
+    /// Do nothing until what is missing arrives, which wakes the object. `Reconciling`.
+    Waiting,
+    /// Do nothing until a human changes something. `Stalled`.
+    Terminal,
+    /// Forget this pass and start over from what is there now; say nothing.
+    Superseded,
+}
+
+impl Error {
+    /// Waiting for something.
+    pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Waiting { reason, message: message.into() }
+    }
+
+    /// A human must act.
+    pub fn terminal(reason: Reason, message: impl Into<String>) -> Self {
+        Self::Terminal { reason, message: message.into() }
+    }
+
+    /// What follows from it.
+    #[must_use]
+    pub fn disposition(&self) -> Disposition {
+        match self {
+            Self::Coder(error) => of_coder(error),
+            Self::Fetch(error) => of_coder(error),
+            // A conflict says that the object was read too early.
+            Self::Kubernetes(kube::Error::Api(status)) if status.code == 409 => Disposition::Superseded,
+            Self::Kubernetes(_) | Self::NotConverging(_) => Disposition::Transient(None),
+            Self::Undeletable(error) => error.disposition(),
+            Self::Waiting { .. } => Disposition::Waiting,
+            Self::Terminal { .. } => Disposition::Terminal,
+            Self::Superseded => Disposition::Superseded,
+        }
+    }
+
+    /// The word for it.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Coder(error) => reason_of_coder(error.class()),
+            Self::Fetch(error) => reason_of_coder(error.class()),
+            Self::Undeletable(error) => error.reason(),
+            Self::Kubernetes(_) => Reason::KubernetesError,
+            Self::Waiting { reason, .. } | Self::Terminal { reason, .. } => *reason,
+            Self::NotConverging(_) => Reason::NotConverging,
+            Self::Superseded => Reason::Superseded,
+        }
+    }
+
+    /// The error of Coder in it, if there is one.
+    #[must_use]
+    pub fn coder(&self) -> Option<&coder::Error> {
+        match self {
+            Self::Coder(error) => Some(error),
+            Self::Fetch(error) => Some(error),
+            Self::Undeletable(error) => error.coder(),
+            _ => None,
+        }
+    }
+}
+
+fn of_coder(error: &coder::Error) -> Disposition {
+    // One probe asks whether a dead server is back, not every object.
+    if matches!(error, coder::Error::BreakerOpen { .. }) {
+        return Disposition::Waiting;
+    }
+    match error.class() {
+        // The instance's own pass finds out and says so; its recovery wakes everything that waits for it.
+        Class::Unauthorized | Class::NotEntitled => Disposition::Waiting,
+        Class::Forbidden | Class::Unsupported | Class::AlreadyExists | Class::Invalid | Class::Protocol => {
+            Disposition::Terminal
+        }
+        Class::RateLimited => Disposition::Transient(error.retry_after()),
+        Class::Absent
+        | Class::AlreadyMember
+        | Class::DependentsExist
+        | Class::BypassRefused
+        | Class::Transient => Disposition::Transient(None),
+    }
+}
+
+fn reason_of_coder(class: Class) -> Reason {
+    match class {
+        Class::Unauthorized => Reason::Unauthorized,
+        Class::NotEntitled => Reason::NotEntitled,
+        Class::Forbidden => Reason::Forbidden,
+        Class::Unsupported => Reason::Unsupported,
+        Class::AlreadyExists | Class::AlreadyMember => Reason::AlreadyExists,
+        Class::DependentsExist => Reason::DependentsExist,
+        Class::Invalid => Reason::Rejected,
+        Class::RateLimited => Reason::RateLimited,
+        Class::Absent | Class::BypassRefused | Class::Protocol | Class::Transient => Reason::Unreachable,
+    }
+}

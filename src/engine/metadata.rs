@@ -1,0 +1,127 @@
+//! Secrets, `ConfigMap`s and namespaces, of which only the metadata is ever kept: enough to know that one changed.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::fmt::Debug;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures::StreamExt;
+use futures::stream::SelectAll;
+use kube::core::PartialObjectMeta;
+use kube::runtime::WatchStreamExt;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, metadata_watcher};
+use kube::{Api, Resource};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::watch::Synced;
+use crate::api::ObjectKey;
+
+/// What is known of each object: its resource version and its labels.
+#[derive(Default)]
+pub struct MetadataCache {
+    known: Mutex<HashMap<ObjectKey, Known>>,
+    synced: Synced,
+}
+
+struct Known {
+    source: usize,
+    version: Option<String>,
+    labels: BTreeMap<String, String>,
+}
+
+impl MetadataCache {
+    /// The labels of an object, if it is known.
+    pub fn labels(&self, key: &ObjectKey) -> Option<BTreeMap<String, String>> {
+        self.lock().get(key).map(|known| known.labels.clone())
+    }
+
+    /// Whether the first list is complete.
+    pub fn synced(&self) -> Synced {
+        self.synced.clone()
+    }
+
+    /// Watches until told to stop, and tells the key of each object that appeared, changed or vanished.
+    pub async fn run<K>(&self, apis: Vec<Api<K>>, stop: CancellationToken, tell: impl Fn(&ObjectKey) + Send)
+    where
+        K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    {
+        let expected = apis.len();
+        let mut listed: HashMap<usize, HashSet<ObjectKey>> = HashMap::new();
+        let mut done = HashSet::new();
+        let mut events: SelectAll<_> = apis
+            .into_iter()
+            .enumerate()
+            .map(|(source, api)| {
+                let stream = metadata_watcher(api, watcher::Config::default()).backoff(DefaultBackoff::default());
+                Box::pin(stream.map(move |event| (source, event)))
+            })
+            .collect();
+        loop {
+            let next = tokio::select! {
+                next = events.next() => next,
+                () = stop.cancelled() => return,
+            };
+            let Some((source, event)) = next else { return };
+            match event {
+                Ok(Event::Init) => {
+                    listed.insert(source, HashSet::new());
+                }
+                Ok(Event::InitApply(object)) => {
+                    if let Some(listed) = listed.get_mut(&source) {
+                        listed.insert(key_of(&object));
+                    }
+                    self.apply(source, &object, &tell);
+                }
+                Ok(Event::Apply(object)) => self.apply(source, &object, &tell),
+                Ok(Event::Delete(object)) => self.delete(&key_of(&object), &tell),
+                Ok(Event::InitDone) => {
+                    let listed = listed.remove(&source).unwrap_or_default();
+                    let vanished: Vec<ObjectKey> = self
+                        .lock()
+                        .iter()
+                        .filter(|(key, known)| known.source == source && !listed.contains(*key))
+                        .map(|(key, _)| key.clone())
+                        .collect();
+                    for key in vanished {
+                        self.delete(&key, &tell);
+                    }
+                    done.insert(source);
+                    if done.len() == expected {
+                        self.synced.set();
+                    }
+                }
+                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch failed"),
+            }
+        }
+    }
+
+    fn apply<K: Resource<DynamicType = ()>>(
+        &self,
+        source: usize,
+        object: &PartialObjectMeta<K>,
+        tell: &impl Fn(&ObjectKey),
+    ) {
+        let key = key_of(object);
+        let version = object.metadata.resource_version.clone();
+        let labels = object.metadata.labels.clone().unwrap_or_default();
+        let before = self.lock().insert(key.clone(), Known { source, version: version.clone(), labels });
+        if before.is_none_or(|before| before.version != version) {
+            tell(&key);
+        }
+    }
+
+    fn delete(&self, key: &ObjectKey, tell: &impl Fn(&ObjectKey)) {
+        if self.lock().remove(key).is_some() {
+            tell(key);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ObjectKey, Known>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn key_of<K: Resource<DynamicType = ()>>(object: &PartialObjectMeta<K>) -> ObjectKey {
+    let metadata = &object.metadata;
+    ObjectKey::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}

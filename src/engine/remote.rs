@@ -1,0 +1,151 @@
+//! What a kind has to say so that the engine can do the rest.
+
+use std::fmt;
+use std::future::Future;
+
+use jiff::Timestamp;
+
+use super::cx::Cx;
+use super::error::{Error, Reason};
+use crate::api::{DeletionPolicy, Kind, Origin};
+use crate::metrics::Samples;
+
+/// The rule of one kind: how a custom resource becomes an object in Coder.
+///
+/// Conflict, adoption, crash safety, drift, deletion, status and events are the engine's and the same for all kinds.
+pub trait Remote: Sized + Send + Sync + 'static {
+    /// The custom resource.
+    type Kind: Kind;
+    /// What shall be, with references resolved and values parsed.
+    type Desired: Send + Sync;
+    /// What Coder holds.
+    type Observed: Clone + Send + Sync;
+    /// What the status keeps to find the object again.
+    type Identity: Clone + Send + Sync;
+    /// One call that changes Coder. `Display` is one line for events, logs and plans; it never shows a secret.
+    type Change: fmt::Display + Send + Sync;
+
+    /// What messages call it, followed by its key: `group`.
+    const NOUN: &'static str;
+
+    /// Turns the spec into what shall be: looks up references and Secrets, writes nothing to Coder.
+    fn resolve(cx: &Cx<'_>, object: &Self::Kind) -> impl Future<Output = Result<Self::Desired, Error>> + Send;
+
+    /// By what an object of this kind is found before it has an id: unique among all objects of the kind in a
+    /// deployment, equal exactly when Coder would refuse the second one.
+    fn key(desired: &Self::Desired) -> String;
+
+    /// The organization that it belongs to or is, by name, as far as access to the connection depends on it.
+    fn organization(desired: &Self::Desired) -> Option<&str>;
+
+    /// What the status says of where it is.
+    fn identity(status: &<Self::Kind as Kind>::Status) -> Option<Self::Identity>;
+
+    /// What Coder holds, from the mirror. `None` only when the list that shows it does not have it.
+    fn observe(
+        cx: &Cx<'_>,
+        target: Target<'_, Self::Identity>,
+    ) -> impl Future<Output = Result<Option<Self::Observed>, Error>> + Send;
+
+    /// Whether what was observed can be compared at all.
+    ///
+    /// # Errors
+    /// When a plan made from it would be wrong.
+    fn check(_desired: &Self::Desired, _observed: &Self::Observed) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// The calls that make Coder agree. Pure. Empty when it does; a first one that creates when there is nothing.
+    fn plan(desired: &Self::Desired, observed: Option<&Self::Observed>) -> Vec<Self::Change>;
+
+    /// Whether the change makes a new object in Coder. After it, the rest of the plan is made anew.
+    fn creates(change: &Self::Change) -> bool;
+
+    /// Whether a change that the spec did not ask for just now (its generation was in sync before) sets back what
+    /// somebody else did. Not so for what was waited for.
+    fn corrects_drift(_change: &Self::Change, _before: &<Self::Kind as Kind>::Status) -> bool {
+        true
+    }
+
+    /// Makes the call. Answers with what Coder holds afterwards.
+    fn apply(
+        cx: &Cx<'_>,
+        desired: &Self::Desired,
+        observed: Option<&Self::Observed>,
+        change: &Self::Change,
+    ) -> impl Future<Output = Result<Self::Observed, Error>> + Send;
+
+    /// Writes the identity and the facts that users want to see into the status, and says what else is worth saying.
+    fn report(
+        desired: &Self::Desired,
+        observed: &Self::Observed,
+        status: &mut <Self::Kind as Kind>::Status,
+        now: Timestamp,
+    ) -> Report;
+
+    /// Adds what the kind measures of one object.
+    fn measure(_object: &Self::Kind, _samples: &mut Samples) {}
+
+    /// Whether the object can have come from a creation begun at `since`, as far as Coder says when it was made.
+    fn created_since(_observed: &Self::Observed, _since: Timestamp) -> bool {
+        true
+    }
+
+    /// What becomes of it in Coder when nobody says.
+    fn deletion_default(origin: Option<Origin>) -> DeletionPolicy {
+        match origin {
+            Some(Origin::Created) => DeletionPolicy::Delete,
+            Some(Origin::Adopted) | None => DeletionPolicy::Orphan,
+        }
+    }
+
+    /// The identity of what was observed, to delete an object whose id was never recorded.
+    fn identify(observed: &Self::Observed) -> Self::Identity;
+
+    /// The id in it, equal for two custom resources exactly when they hold the same object of a deployment.
+    fn held(identity: &Self::Identity) -> String;
+
+    /// Deletes it in Coder, knowing the status alone. Success means that it is gone, also when it was gone before.
+    fn delete(cx: &Cx<'_>, identity: &Self::Identity) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// By what to look.
+#[derive(Clone, Copy, Debug)]
+pub enum Target<'a, I> {
+    /// By what the status keeps.
+    Identity(&'a I),
+    /// By [`Remote::key`].
+    Key(&'a str),
+}
+
+/// What a pass has to say beyond its verdict.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Informational conditions; those not named are removed.
+    pub notes: Vec<Note>,
+    /// When to look again although nothing happened.
+    pub look_again: Option<Timestamp>,
+}
+
+/// An informational condition, there only while there is something to say. Its appearance is also an event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Type of the condition.
+    pub type_: &'static str,
+    /// Reason of the condition.
+    pub reason: &'static str,
+    /// A stable sentence.
+    pub message: String,
+}
+
+impl Note {
+    /// A note whose reason is its type.
+    pub fn new(type_: &'static str, message: impl Into<String>) -> Self {
+        Self { type_, reason: type_, message: message.into() }
+    }
+}
+
+/// A refusal to delete.
+pub fn deletion_refused(message: impl Into<String>) -> Error {
+    Error::terminal(Reason::DeletionRefused, message)
+}

@@ -1,0 +1,113 @@
+//! Writing what the operator knows back to the custom resource, and remembering what was written.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use super::error::Error;
+use crate::api::Kind;
+
+/// The field manager of everything the operator writes into custom resources.
+pub const FIELD_MANAGER: &str = "coder-operator";
+/// The finalizer on every object that stands, or may stand, for something in Coder.
+pub const FINALIZER: &str = "coder-operator.dev/finalizer";
+
+/// What a status write insists on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Guard {
+    /// That nobody changed the object since it was read: what a pass concludes from a stale copy must not stand.
+    Unchanged,
+    /// Only that it is still the same object: what Coder just answered is true whatever else happened.
+    SameObject,
+}
+
+/// Writes the whole status by server-side apply. Answers with the object as it is then.
+pub async fn write<K: Kind>(client: &Client, object: &K, status: &K::Status, guard: Guard) -> Result<K, Error> {
+    let mut metadata = json!({ "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid() });
+    if let (Guard::Unchanged, Some(metadata)) = (guard, metadata.as_object_mut()) {
+        metadata.insert("resourceVersion".to_owned(), json!(object.resource_version()));
+    }
+    let body = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": metadata,
+        "status": status,
+    });
+    let parameters = PatchParams::apply(FIELD_MANAGER).force();
+    Ok(api(client, object).patch_status(&object.name_any(), &parameters, &Patch::Apply(body)).await?)
+}
+
+/// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
+pub async fn set_finalizer<K: Kind>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
+    let mut finalizers: Vec<&str> =
+        object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    if present {
+        finalizers.push(FINALIZER);
+    }
+    let body = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
+    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+    Ok(api(client, object).patch(&object.name_any(), &parameters, &Patch::Merge(body)).await?)
+}
+
+/// Whether the finalizer is there.
+pub fn has_finalizer<K: Kind>(object: &K) -> bool {
+    object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
+}
+
+fn api<K: Kind>(client: &Client, object: &K) -> Api<K> {
+    Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
+}
+
+/// The objects as the operator last wrote them, until the watch shows them at least as new. Without it the pass that
+/// follows a write could begin from what was there before it.
+pub struct Recent<K> {
+    written: Mutex<HashMap<String, Arc<K>>>,
+}
+
+impl<K> Default for Recent<K> {
+    fn default() -> Self {
+        Self { written: Mutex::default() }
+    }
+}
+
+impl<K: Kind> Recent<K> {
+    /// The newer of what the watch shows and what was written.
+    pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
+        let mut written = self.lock();
+        let Some(uid) = cached.uid() else { return cached };
+        match written.get(&uid) {
+            Some(ours) if version(ours.as_ref()) > version(cached.as_ref()) => Arc::clone(ours),
+            Some(_) => {
+                written.remove(&uid);
+                cached
+            }
+            None => cached,
+        }
+    }
+
+    /// The operator wrote this.
+    pub fn wrote(&self, object: Arc<K>) {
+        if let Some(uid) = object.uid() {
+            self.lock().insert(uid, object);
+        }
+    }
+
+    /// The object is gone, or what is remembered of it is wrong.
+    pub fn forget(&self, object: &K) {
+        if let Some(uid) = object.uid() {
+            self.lock().remove(&uid);
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<K>>> {
+        self.written.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Resource versions of one object are ordered numbers (guaranteed since Kubernetes 1.35, so before it as well).
+fn version<K: Kind>(object: &K) -> u128 {
+    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
+}

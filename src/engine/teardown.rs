@@ -1,0 +1,165 @@
+//! The way out: what happens to the object in Coder before its custom resource may go.
+//!
+//! The finalizer stays until the remote object is deleted, proven gone, or let go on purpose. It works from the status:
+//! no valid spec, no living dependency and no licence is needed to get this far. Children go before what they hang on.
+
+use k8s_controller::events::EventType;
+
+use super::claims;
+use super::conditions::Verdict;
+use super::connection::Connection;
+use super::error::{Disposition, Error, Reason};
+use super::objects::Referrer;
+use super::pass::{Ended, Pass};
+use super::remote::{Remote, Target};
+use super::status::{self, FINALIZER};
+use super::wake::Topic;
+use crate::api::{DeletionPolicy, Kind, KindStatus, Mode, PendingCreation, Reference, instance};
+
+/// Names at most this many of what hangs on an object.
+const NAMED: usize = 5;
+
+/// Lets the object go as soon as that is right.
+pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
+    if !status::has_finalizer(pass.object.as_ref()) {
+        return Ended { error: None, look_again: None };
+    }
+    let error = match pass.dissolve().await {
+        Ok(farewell) => pass.release(farewell).await.err(),
+        Err(error) if error.disposition() == Disposition::Superseded => Some(error),
+        Err(error) => {
+            let written = pass.conclude(&Verdict::DeletionBlocked(&error), None).await;
+            Some(written.err().unwrap_or(error))
+        }
+    };
+    Ended { error, look_again: None }
+}
+
+/// Why the finalizer may go.
+enum Farewell {
+    /// There is, or was, nothing in Coder.
+    Nothing,
+    /// It is gone from Coder.
+    Deleted,
+    /// It stays in Coder.
+    Orphaned(&'static str),
+}
+
+impl<R: Remote> Pass<'_, R> {
+    async fn dissolve(&mut self) -> Result<Farewell, Error> {
+        let common = self.status.common();
+        let managed = common.origin.is_some() && R::identity(&self.status).is_some();
+        if !managed && common.pending_creation.is_none() {
+            return Ok(Farewell::Nothing);
+        }
+        let instance = self.object.instance_key();
+        let policy = self.deletion_policy(self.engine.connections.last(&instance).as_deref());
+        if policy == DeletionPolicy::Orphan {
+            return Ok(Farewell::Orphaned("deletionPolicy is Orphan"));
+        }
+        match self.object.common().mode {
+            Mode::Manage => {}
+            Mode::Observe => return Ok(Farewell::Orphaned("mode is Observe, which writes nothing")),
+            Mode::Suspend => {
+                let message = "mode is Suspend: set mode: Manage to delete the object in Coder, or \
+                               deletionPolicy: Orphan to leave it there";
+                return Err(Error::terminal(Reason::Suspended, message));
+            }
+        }
+        self.children_first()?;
+        self.depend(Topic::Object(Reference { kind: instance::KIND, key: instance.clone() }));
+        let connection = self.engine.connections.for_deletion(&instance).map_err(with_way_out)?;
+        self.keep_connection(&connection);
+        self.authorize(&connection).map_err(with_way_out)?;
+        let cx = self.cx(&connection, self.since)?;
+        // A creation whose answer never arrived may have left an object whose id nobody wrote down.
+        let mut identities: Vec<R::Identity> = R::identity(&self.status).filter(|_| managed).into_iter().collect();
+        if let Some(PendingCreation { key, since }) = &self.status.common().pending_creation {
+            let found = R::observe(&cx, Target::Key(key)).await.map_err(with_way_out)?;
+            identities.extend(found.filter(|one| R::created_since(one, since.0)).map(|one| R::identify(&one)));
+        }
+        for identity in &identities {
+            if self.has_stronger_holder(&connection, identity) {
+                return Ok(Farewell::Orphaned("another custom resource manages it"));
+            }
+            self.permit(&connection).await.map_err(with_way_out)?;
+            R::delete(&cx, identity).await.map_err(with_way_out)?;
+        }
+        Ok(if identities.is_empty() { Farewell::Nothing } else { Farewell::Deleted })
+    }
+
+    /// Whatever points at this object and still stands for something in Coder goes first.
+    fn children_first(&self) -> Result<(), Error> {
+        let children: Vec<Referrer> =
+            self.engine.caches.referring(&self.me).into_iter().filter(|child| child.has_remote).collect();
+        if children.is_empty() {
+            return Ok(());
+        }
+        for child in &children {
+            self.depend(Topic::Object(child.reference.clone()));
+        }
+        Err(dependents(&children, "delete them first"))
+    }
+
+    fn has_stronger_holder(&self, connection: &Connection, identity: &R::Identity) -> bool {
+        let id = R::held(identity);
+        let others = self.holders(connection, &id);
+        let mine = self.my_claim(connection, None, Some(id));
+        claims::stronger(&mine, &others).is_some()
+    }
+
+    async fn release(&mut self, farewell: Farewell) -> Result<(), Error> {
+        if !self.engine.leadership.leads() {
+            return Err(Error::Superseded);
+        }
+        match farewell {
+            Farewell::Nothing => {}
+            Farewell::Deleted => {
+                self.tell(EventType::Normal, Reason::Deleted, "deleted in Coder".to_owned()).await;
+            }
+            Farewell::Orphaned(why) => {
+                self.tell(EventType::Normal, Reason::Orphaned, format!("left in Coder: {why}")).await;
+            }
+        }
+        tracing::info!(finalizer = FINALIZER, "letting go");
+        match status::set_finalizer(&self.engine.kube, self.object.as_ref(), false).await {
+            Ok(_) => Ok(()),
+            Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => Ok(()),
+            Err(error) => {
+                self.recent.forget(self.object.as_ref());
+                Err(error)
+            }
+        }
+    }
+
+    /// What becomes of the object in Coder: said by the object, or by the instance, or by the kind.
+    pub(super) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
+        let default = R::deletion_default(self.status.common().origin);
+        let by_instance = connection
+            .and_then(|connection| connection.defaults.deletion_policy)
+            // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
+            .filter(|policy| *policy == DeletionPolicy::Orphan || default == DeletionPolicy::Delete);
+        // The connection may be gone; what it said is in the status.
+        let recorded = if connection.is_none() { self.status.common().effective_deletion_policy } else { None };
+        self.object.common().deletion_policy.or(by_instance).or(recorded).unwrap_or(default)
+    }
+}
+
+/// Names what hangs on an object.
+pub fn dependents(children: &[Referrer], advice: &str) -> Error {
+    let mut names: Vec<String> = children.iter().map(|child| child.reference.to_string()).collect();
+    names.sort();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let message = format!("still used by {}{more}: {advice}", names.join(", "));
+    Error::waiting(Reason::DependentsExist, message)
+}
+
+/// An error of a deletion always says how to end it without Coder.
+fn with_way_out(error: impl Into<Error>) -> Error {
+    match error.into() {
+        Error::Superseded => Error::Superseded,
+        error => Error::Undeletable(Box::new(error)),
+    }
+}

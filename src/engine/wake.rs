@@ -1,0 +1,152 @@
+//! Who must look again, and since when.
+//!
+//! A pass that depends on something else (a Secret, another object, the connection) says so *before* it reads it, as a
+//! [`Topic`]. When that thing changes, everybody who named it is woken. So nobody polls for a dependency, and nothing
+//! that changes between the reading and the waiting is missed.
+//!
+//! A wake carries a time: what the woken pass looks at must not be older.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::api::{ObjectKey, Reference};
+use crate::mirror::Waker;
+
+/// Something in Kubernetes that a pass depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Topic {
+    /// A custom resource of this operator, present or not.
+    Object(Reference),
+    /// A Secret, present or not.
+    Secret(ObjectKey),
+    /// A `ConfigMap`, present or not.
+    ConfigMap(ObjectKey),
+    /// The labels of a namespace.
+    Namespace(String),
+    /// The next success of a connection, for those who saw it fail.
+    Recovery(ObjectKey),
+}
+
+/// The wake-ups of all kinds.
+#[derive(Default)]
+pub struct Wakes {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    queues: HashMap<&'static str, mpsc::UnboundedSender<ObjectKey>>,
+    /// Since when what an object looks at must be fresh.
+    since: HashMap<Reference, Instant>,
+    dependents: HashMap<Topic, HashSet<Reference>>,
+    topics: HashMap<Reference, HashSet<Topic>>,
+}
+
+impl Wakes {
+    /// The queue of a kind: the keys of its objects that must look again. Each kind is asked for once.
+    pub fn queue(&self, kind: &'static str) -> mpsc::UnboundedReceiver<ObjectKey> {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        self.lock().queues.insert(kind, sender);
+        receiver
+    }
+
+    /// Everybody who depends on `topic` looks again.
+    pub fn changed(&self, topic: &Topic) {
+        let now = Instant::now();
+        let dependents: Vec<Reference> =
+            self.lock().dependents.get(topic).map(|who| who.iter().cloned().collect()).unwrap_or_default();
+        for who in dependents {
+            self.wake(&who, now);
+        }
+    }
+
+    /// `who` depends on `topic` from now on, until its next pass says otherwise.
+    pub fn depend(&self, who: &Reference, topic: Topic) {
+        let mut inner = self.lock();
+        inner.dependents.entry(topic.clone()).or_default().insert(who.clone());
+        inner.topics.entry(who.clone()).or_default().insert(topic);
+    }
+
+    /// `who` depends on exactly `topics`, now that its pass is over.
+    pub fn settle(&self, who: &Reference, topics: HashSet<Topic>) {
+        let mut inner = self.lock();
+        let gone: Vec<Topic> = match inner.topics.get(who) {
+            Some(before) => before.difference(&topics).cloned().collect(),
+            None => Vec::new(),
+        };
+        for topic in gone {
+            if let Some(dependents) = inner.dependents.get_mut(&topic) {
+                dependents.remove(who);
+                if dependents.is_empty() {
+                    inner.dependents.remove(&topic);
+                }
+            }
+        }
+        if topics.is_empty() {
+            inner.topics.remove(who);
+        } else {
+            inner.topics.insert(who.clone(), topics);
+        }
+    }
+
+    /// The object changed in Kubernetes and its pass is on its way: remember since when.
+    pub fn touch(&self, who: &Reference, since: Instant) {
+        let mut inner = self.lock();
+        let at = inner.since.entry(who.clone()).or_insert(since);
+        *at = (*at).max(since);
+    }
+
+    /// Since when the pass that begins now must look; clears it.
+    pub fn take_since(&self, who: &Reference) -> Instant {
+        self.lock().since.remove(who).unwrap_or_else(Instant::now)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waker for Wakes {
+    fn wake(&self, who: &Reference, since: Instant) {
+        self.touch(who, since);
+        if let Some(queue) = self.lock().queues.get(who.kind) {
+            // A closed queue means that the process is stopping.
+            let _ = queue.send(who.key.clone());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reference(name: &str) -> Reference {
+        Reference { kind: "K", key: ObjectKey::new("ns", name) }
+    }
+
+    #[test]
+    fn a_change_wakes_who_depends_on_it_until_a_pass_settles_otherwise() {
+        let wakes = Wakes::default();
+        let mut queue = wakes.queue("K");
+        let secret = Topic::Secret(ObjectKey::new("ns", "s"));
+        wakes.depend(&reference("a"), secret.clone());
+        wakes.changed(&secret);
+        assert_eq!(queue.try_recv().unwrap().name, "a");
+        wakes.settle(&reference("a"), HashSet::new());
+        wakes.changed(&secret);
+        assert!(queue.try_recv().is_err());
+    }
+
+    #[test]
+    fn the_latest_trigger_counts() {
+        let wakes = Wakes::default();
+        let early = Instant::now();
+        let late = early + std::time::Duration::from_secs(1);
+        wakes.touch(&reference("a"), late);
+        wakes.touch(&reference("a"), early);
+        assert_eq!(wakes.take_since(&reference("a")), late);
+    }
+}

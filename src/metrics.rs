@@ -1,0 +1,253 @@
+//! Numbers for Prometheus. Labels are kinds, reasons, path templates: never names of objects.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+use crate::coder::{self, BreakerState, CallInfo, Class};
+use crate::engine::{Reason, Remote};
+use crate::mirror;
+
+const PREFIX: &str = "coder_operator";
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PassLabels {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CallLabels {
+    method: &'static str,
+    path: &'static str,
+    status: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct DriftLabels {
+    kind: &'static str,
+    handling: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ListLabels {
+    collection: &'static str,
+    outcome: &'static str,
+}
+
+/// All numbers of the process.
+pub struct Metrics {
+    registry: Mutex<Registry>,
+    passes: Family<PassLabels, Counter>,
+    pass_seconds: Family<KindLabel, Histogram>,
+    calls: Family<CallLabels, Counter>,
+    drifts: Family<DriftLabels, Counter>,
+    unreadable: Family<KindLabel, Counter>,
+    lists: Family<ListLabels, Counter>,
+    scrape: Arc<Scrape>,
+}
+
+/// What is counted when somebody asks.
+#[derive(Default)]
+struct Scrape {
+    sources: Mutex<Vec<Source>>,
+    fetched: Mutex<BTreeMap<&'static str, Instant>>,
+}
+
+type Source = Box<dyn Fn(&mut Samples) + Send + Sync>;
+
+impl Metrics {
+    /// All at zero.
+    #[must_use]
+    pub fn new() -> Arc<Self> {
+        let mut registry = Registry::with_prefix(PREFIX);
+        let passes = Family::default();
+        registry.register("passes", "Reconcile passes by kind and outcome (a reason, or InSync)", passes.clone());
+        let pass_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
+        registry.register("pass_duration_seconds", "Time a pass took", pass_seconds.clone());
+        let calls = Family::default();
+        registry.register("coder_calls", "Calls to Coder by path template and status", calls.clone());
+        let drifts = Family::default();
+        registry.register("drifts", "Changes made behind the operator's back that it found", drifts.clone());
+        let unreadable = Family::default();
+        registry.register("unreadable_objects", "Custom resources that could not be read", unreadable.clone());
+        let lists = Family::default();
+        registry.register("lists", "List calls of the mirror by collection and outcome", lists.clone());
+        let scrape = Arc::new(Scrape::default());
+        registry.register_collector(Box::new(ScrapeCollector(Arc::clone(&scrape))));
+        Arc::new(Self {
+            registry: Mutex::new(registry),
+            passes,
+            pass_seconds,
+            calls,
+            drifts,
+            unreadable,
+            lists,
+            scrape,
+        })
+    }
+
+    /// A pass ended, with what stopped it.
+    pub fn pass(&self, kind: &'static str, reason: Option<Reason>, took: Duration) {
+        let outcome = reason.map_or(Reason::InSync.as_str(), Reason::as_str);
+        self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
+        self.pass_seconds.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
+    }
+
+    /// Drift was found, and corrected or reported.
+    pub fn drift(&self, kind: &'static str, handling: &'static str) {
+        self.drifts.get_or_create(&DriftLabels { kind, handling }).inc();
+    }
+
+    /// An object could not be read.
+    pub fn unreadable(&self, kind: &'static str) {
+        self.unreadable.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Something to count when somebody asks.
+    pub fn at_scrape(&self, source: impl Fn(&mut Samples) + Send + Sync + 'static) {
+        lock(&self.scrape.sources).push(Box::new(source));
+    }
+
+    /// Counts the objects of a kind by condition, and what the kind itself measures.
+    pub fn count_objects<R: Remote>(&self, store: kube::runtime::reflector::Store<R::Kind>) {
+        use crate::api::{Kind, KindStatus};
+        self.at_scrape(move |samples| {
+            for object in store.state() {
+                let kind = R::Kind::KIND.to_owned();
+                samples.add("objects", "Custom resources by kind", vec![("kind", kind.clone())]);
+                for condition in object.status().map(|status| status.common().conditions.clone()).unwrap_or_default() {
+                    let labels = vec![("kind", kind.clone()), ("condition", condition.type_), ("status", condition.status)];
+                    samples.add("object_conditions", "Custom resources by kind and condition", labels);
+                }
+                R::measure(&object, samples);
+            }
+        });
+    }
+
+    /// All numbers in the text format of Prometheus (`OpenMetrics`).
+    #[must_use]
+    pub fn render(&self) -> String {
+        let mut text = String::new();
+        if let Err(error) = text::encode(&mut text, &lock(&self.registry)) {
+            tracing::error!(%error, "the metrics could not be written");
+        }
+        text
+    }
+}
+
+impl coder::Observer for Metrics {
+    fn call(&self, call: &CallInfo) {
+        if !call.sent {
+            return;
+        }
+        let status = match (call.status, call.class) {
+            (Some(status), _) => status.to_string(),
+            (None, Some(class)) => class.as_str().to_owned(),
+            (None, None) => "none".to_owned(),
+        };
+        let labels = CallLabels { method: call.method.as_str(), path: call.template, status };
+        self.calls.get_or_create(&labels).inc();
+    }
+}
+
+impl mirror::Gauge for Metrics {
+    fn fetched(&self, collection: &'static str, result: Result<Duration, Class>) {
+        let outcome = match result {
+            Ok(_) => {
+                lock(&self.scrape.fetched).insert(collection, Instant::now());
+                "ok"
+            }
+            Err(class) => class.as_str(),
+        };
+        self.lists.get_or_create(&ListLabels { collection, outcome }).inc();
+    }
+}
+
+/// Gauges that are computed when somebody asks.
+#[derive(Default)]
+pub struct Samples {
+    gauges: BTreeMap<&'static str, (&'static str, BTreeMap<Labels, f64>)>,
+}
+
+type Labels = Vec<(&'static str, String)>;
+
+impl Samples {
+    /// One more with these labels.
+    pub fn add(&mut self, name: &'static str, help: &'static str, labels: Labels) {
+        *self.gauge(name, help).entry(labels).or_default() += 1.0;
+    }
+
+    /// The value, if it is the lowest so far.
+    pub fn lowest(&mut self, name: &'static str, help: &'static str, value: f64) {
+        let lowest = self.gauge(name, help).entry(Vec::new()).or_insert(value);
+        *lowest = lowest.min(value);
+    }
+
+    /// The value.
+    pub fn set(&mut self, name: &'static str, help: &'static str, labels: Labels, value: f64) {
+        self.gauge(name, help).insert(labels, value);
+    }
+
+    /// Adds whether a breaker is open.
+    pub fn breaker(&mut self, state: BreakerState) {
+        let open = if state == BreakerState::Open { 1.0 } else { 0.0 };
+        *self.gauge("breakers_open", "Deployments that do not answer").entry(Vec::new()).or_default() += open;
+    }
+
+    fn gauge(&mut self, name: &'static str, help: &'static str) -> &mut BTreeMap<Labels, f64> {
+        &mut self.gauges.entry(name).or_insert_with(|| (help, BTreeMap::new())).1
+    }
+}
+
+struct ScrapeCollector(Arc<Scrape>);
+
+impl std::fmt::Debug for ScrapeCollector {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ScrapeCollector").finish_non_exhaustive()
+    }
+}
+
+impl Collector for ScrapeCollector {
+    fn encode(&self, mut encoder: DescriptorEncoder) -> Result<(), std::fmt::Error> {
+        let mut samples = Samples::default();
+        for (collection, at) in lock(&self.0.fetched).iter() {
+            let labels = vec![("collection", (*collection).to_owned())];
+            let help = "Time since a collection of that name was last listed";
+            samples.set("snapshot_age_seconds", help, labels, at.elapsed().as_secs_f64());
+        }
+        for source in lock(&self.0.sources).iter() {
+            source(&mut samples);
+        }
+        for (name, (help, values)) in samples.gauges {
+            let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (labels, value) in values {
+                ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// From 1 ms to about a minute.
+fn seconds() -> Histogram {
+    Histogram::new(exponential_buckets(0.001, 3.0, 11))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

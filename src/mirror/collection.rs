@@ -1,0 +1,58 @@
+//! What can be mirrored: anything that one list call shows in full.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::future::Future;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use crate::coder::{self, Client};
+
+/// A list of Coder's, such as all organizations or the groups of one organization.
+pub trait Collection: Clone + Debug + Send + Sync + 'static {
+    /// What is kept of each item. Two items are equal when nothing changed that anybody manages or reports, so leave
+    /// out what moves by itself (times of the last visit, of the last check).
+    type Item: Clone + Debug + PartialEq + Send + Sync + 'static;
+
+    /// Name of the collection without its parameters: a metric label.
+    const NAME: &'static str;
+
+    /// Name with its parameters: `groups/<organization id>`. Equal for equal collections.
+    fn id(&self) -> String;
+
+    /// The id of an item; unique in the collection and never used for another.
+    fn key(item: &Self::Item) -> String;
+
+    /// The list call.
+    fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<Self::Item>, coder::Error>> + Send;
+}
+
+/// Items by id. Shared, because a snapshot that somebody still reads is copied when an own write patches it.
+pub(super) type Items<I> = BTreeMap<Arc<str>, Arc<I>>;
+
+/// A collection at one moment.
+#[derive(Clone, Debug)]
+pub struct Snapshot<I> {
+    pub(super) items: Items<I>,
+    pub(super) began: Instant,
+}
+
+impl<I> Snapshot<I> {
+    /// The item with that id.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&I> {
+        self.items.get(key).map(|item| &**item)
+    }
+
+    /// All items, in the order of their ids.
+    pub fn iter(&self) -> impl Iterator<Item = &I> {
+        self.items.values().map(|item| &**item)
+    }
+
+    /// When the list call that it comes from was sent.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+}

@@ -1,0 +1,123 @@
+//! What one Coder deployment holds right now, as far as anybody asked: one snapshot a collection, shared by all.
+//!
+//! Coder has no watch. Listing is cheap in calls and dear in work (4–5 ms a group on a real server), so:
+//!
+//! * a [`Collection`] is fetched by one list call, by one caller at a time, and everybody who asked before the call
+//!   began is served by it ([`Shelf`](shelf));
+//! * an own write patches the snapshot with the server's answer instead of making it worthless;
+//! * each fetch is compared with the one before, and exactly those who depend on an item that changed, appeared or
+//!   vanished are woken: a watch made from lists.
+//!
+//! What makes the mirror look again is a [`feed`]. Nothing here knows what is in a collection or who subscribes.
+
+pub mod collection;
+pub mod feed;
+mod shelf;
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+pub use collection::{Collection, Snapshot};
+pub use shelf::Interest;
+use shelf::{Shelf, Sweep};
+
+use crate::api::Reference;
+use crate::coder::{self, Client};
+
+/// Who is told when something changed: woken objects look again, no more is promised.
+pub trait Waker: Send + Sync + 'static {
+    /// The remote side of `who` may have changed; what it looks at must not be older than `since`.
+    fn wake(&self, who: &Reference, since: Instant);
+}
+
+/// Numbers about the mirror, for metrics.
+pub trait Gauge: Send + Sync + 'static {
+    /// A collection was fetched, or could not be.
+    fn fetched(&self, collection: &'static str, result: Result<Duration, coder::Class>);
+}
+
+/// A failed fetch, shared by all who waited for it.
+pub type FetchError = Arc<coder::Error>;
+
+/// The mirror of one deployment.
+pub struct Mirror {
+    client: Client,
+    waker: Arc<dyn Waker>,
+    gauge: Arc<dyn Gauge>,
+    shelves: Mutex<HashMap<String, Slot>>,
+}
+
+/// One collection's shelf under its two faces: typed for who asks, erased for the sweep.
+#[derive(Clone)]
+struct Slot {
+    typed: Arc<dyn Any + Send + Sync>,
+    erased: Arc<dyn Sweep>,
+}
+
+impl Mirror {
+    /// An empty mirror of the deployment behind `client`.
+    #[must_use]
+    pub fn new(client: Client, waker: Arc<dyn Waker>, gauge: Arc<dyn Gauge>) -> Self {
+        Self { client, waker, gauge, shelves: Mutex::default() }
+    }
+
+    /// The collection as it was at `not_before` or later. Whoever asks while a fetch that serves them is under way
+    /// waits for it and shares its result, also when it fails.
+    ///
+    /// # Errors
+    /// What the list call answered.
+    pub async fn snapshot<C: Collection>(
+        &self,
+        collection: &C,
+        not_before: Instant,
+    ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
+        self.shelf(collection).snapshot(&self.client, &*self.waker, &*self.gauge, not_before).await
+    }
+
+    /// An own write was answered with this item: the snapshot has it from now on.
+    pub fn put<C: Collection>(&self, collection: &C, item: C::Item) {
+        self.shelf(collection).patch(C::key(&item), Some(item));
+    }
+
+    /// An own write removed this item.
+    pub fn remove<C: Collection>(&self, collection: &C, key: &str) {
+        self.shelf(collection).patch(key.to_owned(), None);
+    }
+
+    /// Something happened whose outcome only a new list can tell.
+    pub fn invalidate<C: Collection>(&self, collection: &C) {
+        self.shelf(collection).invalidate();
+    }
+
+    /// From now on `who` is woken when what it is interested in changes, and the collection is looked at once every
+    /// `interval` at least. Replaces what `who` said of this collection before.
+    pub fn subscribe<C: Collection>(&self, collection: &C, who: &Reference, interest: Interest, interval: Duration) {
+        self.shelf(collection).subscribe(who, interest, interval);
+    }
+
+    /// Ends all subscriptions of `who` except those to the collections in `keep` (their [`Collection::id`]).
+    pub fn retain_subscriptions(&self, who: &Reference, keep: &[String]) {
+        // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
+        self.lock().retain(|id, slot| keep.contains(id) || !slot.erased.unsubscribe(who));
+    }
+
+    fn shelf<C: Collection>(&self, collection: &C) -> Arc<Shelf<C>> {
+        let mut shelves = self.lock();
+        let id = collection.id();
+        if let Some(shelf) = shelves.get(&id).and_then(|slot| Arc::clone(&slot.typed).downcast::<Shelf<C>>().ok()) {
+            return shelf;
+        }
+        let shelf = Arc::new(Shelf::new(collection.clone()));
+        let slot = Slot { typed: shelf.clone(), erased: shelf.clone() };
+        shelves.insert(id, slot);
+        shelf
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
+        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,249 @@
+//! One collection: its snapshot, who fetches it, who wants to know.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::future::BoxFuture;
+use tokio::time::Instant;
+
+use super::collection::Items;
+use super::{Collection, FetchError, Gauge, Snapshot, Waker};
+use crate::api::Reference;
+use crate::coder::Client;
+
+/// What in a collection somebody depends on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interest {
+    /// One item, by its id.
+    Item(String),
+    /// Any change at all, for those who look for something that is not there yet.
+    Any,
+}
+
+/// A shelf without its type, as the sweep sees it.
+pub(super) trait Sweep: Send + Sync {
+    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval; never while nobody subscribes.
+    fn due(&self, jitter: f64) -> Option<Instant>;
+    /// Looks, and wakes who is concerned.
+    fn sweep<'a>(
+        &'a self,
+        client: &'a Client,
+        waker: &'a dyn Waker,
+        gauge: &'a dyn Gauge,
+    ) -> BoxFuture<'a, Result<(), FetchError>>;
+    /// Ends a subscription; says whether none is left.
+    fn unsubscribe(&self, who: &Reference) -> bool;
+}
+
+pub(super) struct Shelf<C: Collection> {
+    collection: C,
+    /// Held while a fetch is under way.
+    fetching: tokio::sync::Mutex<()>,
+    state: Mutex<State<C::Item>>,
+}
+
+struct State<I> {
+    snapshot: Option<Arc<Snapshot<I>>>,
+    /// Own writes since the last fetch began: what the list may not show yet.
+    patches: Vec<(Instant, Arc<str>, Option<Arc<I>>)>,
+    /// The snapshot counts as older than this, whatever its time.
+    invalid_before: Option<Instant>,
+    /// The last failed fetch and when it was sent.
+    failure: Option<(Instant, FetchError)>,
+    /// The last time a fetch was tried.
+    tried: Option<Instant>,
+    subscribers: HashMap<Reference, (Interest, Duration)>,
+}
+
+impl<C: Collection> Shelf<C> {
+    pub(super) fn new(collection: C) -> Self {
+        let state = State {
+            snapshot: None,
+            patches: Vec::new(),
+            invalid_before: None,
+            failure: None,
+            tried: None,
+            subscribers: HashMap::new(),
+        };
+        Self { collection, fetching: tokio::sync::Mutex::default(), state: Mutex::new(state) }
+    }
+
+    pub(super) async fn snapshot(
+        &self,
+        client: &Client,
+        waker: &dyn Waker,
+        gauge: &dyn Gauge,
+        not_before: Instant,
+    ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
+        let asked = Instant::now();
+        if let Some(snapshot) = self.fresh(not_before) {
+            return Ok(snapshot);
+        }
+        let _fetching = self.fetching.lock().await;
+        if let Some(snapshot) = self.fresh(not_before) {
+            return Ok(snapshot);
+        }
+        if let Some(error) = self.failed_since(asked) {
+            return Err(error);
+        }
+        self.fetch(client, waker, gauge).await
+    }
+
+    pub(super) fn patch(&self, key: String, item: Option<C::Item>) {
+        let (key, item) = (Arc::from(key), item.map(Arc::new));
+        let mut state = self.lock();
+        if let Some(snapshot) = &mut state.snapshot {
+            apply(&mut Arc::make_mut(snapshot).items, &key, item.as_ref());
+        }
+        state.patches.push((Instant::now(), key, item));
+    }
+
+    pub(super) fn invalidate(&self) {
+        self.lock().invalid_before = Some(Instant::now());
+    }
+
+    pub(super) fn subscribe(&self, who: &Reference, interest: Interest, interval: Duration) {
+        self.lock().subscribers.insert(who.clone(), (interest, interval));
+    }
+
+    fn fresh(&self, not_before: Instant) -> Option<Arc<Snapshot<C::Item>>> {
+        let state = self.lock();
+        let not_before = state.invalid_before.map_or(not_before, |invalid| invalid.max(not_before));
+        state.snapshot.as_ref().filter(|snapshot| snapshot.began >= not_before).cloned()
+    }
+
+    /// The failure of a fetch that was sent after `asked`: whoever waited for it shares it instead of trying again.
+    fn failed_since(&self, asked: Instant) -> Option<FetchError> {
+        self.lock().failure.as_ref().filter(|(began, _)| *began >= asked).map(|(_, error)| Arc::clone(error))
+    }
+
+    /// The list call. `fetching` must be held.
+    async fn fetch(
+        &self,
+        client: &Client,
+        waker: &dyn Waker,
+        gauge: &dyn Gauge,
+    ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
+        let began = Instant::now();
+        let answer = self.collection.list(client).await;
+        let mut state = self.lock();
+        state.tried = Some(began);
+        let items = match answer {
+            Ok(items) => items,
+            Err(error) => {
+                gauge.fetched(C::NAME, Err(error.class()));
+                let error = Arc::new(error);
+                state.failure = Some((began, Arc::clone(&error)));
+                return Err(error);
+            }
+        };
+        gauge.fetched(C::NAME, Ok(began.elapsed()));
+        let mut items: Items<C::Item> =
+            items.into_iter().map(|item| (Arc::from(C::key(&item)), Arc::new(item))).collect();
+        // What was written while the list was on its way may be missing in it.
+        state.patches.retain(|(at, ..)| *at >= began);
+        for (_, key, item) in &state.patches {
+            apply(&mut items, key, item.as_ref());
+        }
+        let snapshot = Arc::new(Snapshot { items, began });
+        let before = state.snapshot.replace(Arc::clone(&snapshot));
+        state.failure = None;
+        let woken: Vec<Reference> = match before {
+            None => Vec::new(),
+            Some(before) => concerned(&state.subscribers, &before, &snapshot),
+        };
+        drop(state);
+        for who in woken {
+            waker.wake(&who, began);
+        }
+        Ok(snapshot)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C::Item>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<C: Collection> Sweep for Shelf<C> {
+    fn due(&self, jitter: f64) -> Option<Instant> {
+        let state = self.lock();
+        let interval = state.subscribers.values().map(|(_, interval)| *interval).min()?;
+        Some(state.tried.map_or_else(Instant::now, |tried| tried + interval.mul_f64(jitter)))
+    }
+
+    fn sweep<'a>(
+        &'a self,
+        client: &'a Client,
+        waker: &'a dyn Waker,
+        gauge: &'a dyn Gauge,
+    ) -> BoxFuture<'a, Result<(), FetchError>> {
+        Box::pin(async move { self.snapshot(client, waker, gauge, Instant::now()).await.map(|_| ()) })
+    }
+
+    fn unsubscribe(&self, who: &Reference) -> bool {
+        let mut state = self.lock();
+        state.subscribers.remove(who).is_some() && state.subscribers.is_empty()
+    }
+}
+
+fn apply<I>(items: &mut Items<I>, key: &Arc<str>, item: Option<&Arc<I>>) {
+    match item {
+        Some(item) => items.insert(Arc::clone(key), Arc::clone(item)),
+        None => items.remove(key),
+    };
+}
+
+/// Those whose item differs between two snapshots.
+fn concerned<I: PartialEq>(
+    subscribers: &HashMap<Reference, (Interest, Duration)>,
+    before: &Snapshot<I>,
+    after: &Snapshot<I>,
+) -> Vec<Reference> {
+    let any = before.items != after.items;
+    if !any {
+        return Vec::new();
+    }
+    subscribers
+        .iter()
+        .filter(|(_, (interest, _))| match interest {
+            Interest::Any => true,
+            Interest::Item(key) => before.get(key) != after.get(key),
+        })
+        .map(|(who, _)| who.clone())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::ObjectKey;
+
+    fn snapshot(items: &[(&str, i32)]) -> Snapshot<i32> {
+        let items = items.iter().map(|(key, value)| (Arc::from(*key), Arc::new(*value))).collect();
+        Snapshot { items, began: Instant::now() }
+    }
+
+    fn reference(name: &str) -> Reference {
+        Reference { kind: "K", key: ObjectKey::new("ns", name) }
+    }
+
+    #[test]
+    fn only_those_whose_item_changed_are_woken() {
+        let subscribers: HashMap<_, _> = [
+            (reference("changed"), (Interest::Item("1".into()), Duration::ZERO)),
+            (reference("same"), (Interest::Item("2".into()), Duration::ZERO)),
+            (reference("vanished"), (Interest::Item("3".into()), Duration::ZERO)),
+            (reference("appeared"), (Interest::Item("4".into()), Duration::ZERO)),
+            (reference("waiting"), (Interest::Any, Duration::ZERO)),
+        ]
+        .into();
+        let before = snapshot(&[("1", 1), ("2", 2), ("3", 3)]);
+        let after = snapshot(&[("1", 9), ("2", 2), ("4", 4)]);
+        let mut woken: Vec<_> =
+            concerned(&subscribers, &before, &after).into_iter().map(|who| who.key.name).collect();
+        woken.sort();
+        assert_eq!(woken, ["appeared", "changed", "vanished", "waiting"]);
+        assert!(concerned(&subscribers, &after, &after).is_empty());
+    }
+}
