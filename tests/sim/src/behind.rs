@@ -1,19 +1,16 @@
-//! Acting behind the server's back, and looking at its state.
+//! Acting behind the server's back.
 //!
 //! What changes here changes as a call would change it, but leaves no entry in the journal. Organizations are named by
-//! id, name or `default`; users by id or name.
-
-use std::time::Duration;
+//! id, name or `default`; users by id or name. Naming one that does not exist is a mistake of the test and stops it.
 
 use jiff::{SignedDuration, Timestamp};
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::license::{self, LicenseSpec};
 use crate::sim::Sim;
 use crate::state::{
-    CustomRole, Group, GroupChange, License, Member, NewUser, Organization, OrganizationSync, ProvisionerKey, Proxy,
-    ProxyStatus, State, User, UserStatus,
+    Group, GroupChange, NewUser, Organization, OrganizationSync, Proxy, ProxyStatus, State, UserStatus,
 };
 
 /// Ids that tests name must exist: a typo there is a mistake of the test.
@@ -37,9 +34,6 @@ fn group_id(state: &State, organization: Uuid, named: &str) -> Uuid {
     group.expect("the group a test names exists")
 }
 
-/// # Panics
-///
-/// All of these panic when a test names an organization, user, group or proxy that does not exist.
 impl Sim {
     /// An active user in the default organization, with mail address `<name>@example.com`.
     pub fn create_user(&self, name: &str) -> Uuid {
@@ -294,24 +288,15 @@ impl Sim {
         state.refresh_entitlements();
     }
 
-    /// Moves the end of a licence: it expires at `license_expires` and is over at `exp`, both counted from now and
-    /// negative for the past. The entitlements follow at once.
-    pub fn expire_license(&self, id: i32, license_expires: Duration, exp: Duration, past: bool) {
+    /// Moves the end of a licence: its grace period starts at `license_expires`, and it is over at `exp`. The
+    /// entitlements follow at once.
+    pub fn expire_license(&self, id: i32, license_expires: Timestamp, exp: Timestamp) {
         let mut state = self.shared.state();
-        let now = state.now().as_second();
-        let at = |by: Duration| {
-            let by = i64::try_from(by.as_secs()).unwrap_or(i64::MAX);
-            if past {
-                now.saturating_sub(by)
-            } else {
-                now.saturating_add(by)
-            }
-        };
         if let Some(license) = state.licenses.get_mut(&id) {
             license
                 .claims
-                .insert("license_expires".to_owned(), json!(at(license_expires)));
-            license.claims.insert("exp".to_owned(), json!(at(exp)));
+                .insert("license_expires".to_owned(), json!(license_expires.as_second()));
+            license.claims.insert("exp".to_owned(), json!(exp.as_second()));
         }
         state.refresh_entitlements();
     }
@@ -319,8 +304,10 @@ impl Sim {
     /// Makes every stored licence lapse now: it is still stored, but gives nothing.
     pub fn lapse_licenses(&self) {
         let ids: Vec<i32> = self.shared.state().licenses.keys().copied().collect();
+        let now = self.clock().now();
+        let past = now.saturating_sub(SignedDuration::from_hours(1)).unwrap_or(now);
         for id in ids {
-            self.expire_license(id, Duration::from_secs(7200), Duration::from_secs(3600), true);
+            self.expire_license(id, past, past);
         }
     }
 
@@ -362,98 +349,5 @@ impl Sim {
             ..state.organization_sync.clone()
         };
         state.organization_sync = sync;
-    }
-
-    /// All organizations, also deleted ones.
-    #[must_use]
-    pub fn organizations(&self) -> Vec<Organization> {
-        self.shared.state().organizations.values().cloned().collect()
-    }
-
-    /// The organization of this name that is not deleted.
-    #[must_use]
-    pub fn organization(&self, name: &str) -> Option<Organization> {
-        self.shared.state().organization_by_name(name).cloned()
-    }
-
-    /// All memberships.
-    #[must_use]
-    pub fn members(&self) -> Vec<Member> {
-        self.shared.state().members.values().cloned().collect()
-    }
-
-    /// All custom roles.
-    #[must_use]
-    pub fn custom_roles(&self) -> Vec<CustomRole> {
-        self.shared.state().custom_roles.clone()
-    }
-
-    /// All groups, also the groups of everyone.
-    #[must_use]
-    pub fn groups(&self) -> Vec<Group> {
-        self.shared.state().groups.values().cloned().collect()
-    }
-
-    /// A group by name.
-    #[must_use]
-    pub fn group(&self, organization: &str, name: &str) -> Option<Group> {
-        let state = self.shared.state();
-        let organization = state.find_organization(organization)?.id;
-        state.group_by_name(organization, name).cloned()
-    }
-
-    /// Who is in a group, by username, sorted.
-    #[must_use]
-    pub fn group_members(&self, organization: &str, name: &str) -> Vec<String> {
-        let state = self.shared.state();
-        let group = state
-            .find_organization(organization)
-            .and_then(|found| state.group_by_name(found.id, name));
-        let users = group.map(|group| state.group_members(group)).unwrap_or_default();
-        let mut names: Vec<String> = users.iter().map(|user| user.username.clone()).collect();
-        names.sort();
-        names
-    }
-
-    /// All proxies, also deleted ones.
-    #[must_use]
-    pub fn proxies(&self) -> Vec<Proxy> {
-        self.shared.state().proxies.values().cloned().collect()
-    }
-
-    /// The proxy of this name that is not deleted.
-    #[must_use]
-    pub fn proxy(&self, name: &str) -> Option<Proxy> {
-        self.shared.state().find_proxy(name).cloned()
-    }
-
-    /// All licences.
-    #[must_use]
-    pub fn licenses(&self) -> Vec<License> {
-        self.shared.state().licenses.values().cloned().collect()
-    }
-
-    /// All users, also deleted ones.
-    #[must_use]
-    pub fn users(&self) -> Vec<User> {
-        self.shared.state().users.values().cloned().collect()
-    }
-
-    /// The user of this name that is not deleted.
-    #[must_use]
-    pub fn user(&self, name: &str) -> Option<User> {
-        self.shared.state().user_by_name(name).cloned()
-    }
-
-    /// All provisioner keys, with their secrets.
-    #[must_use]
-    pub fn provisioner_keys(&self) -> Vec<ProvisionerKey> {
-        self.shared.state().provisioner_keys.clone()
-    }
-
-    /// Everything at once, as JSON.
-    #[must_use]
-    pub fn snapshot(&self) -> Value {
-        crate::control::snapshot(&self.shared.state())
     }
 }

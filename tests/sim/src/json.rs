@@ -64,7 +64,7 @@ impl Fields {
             .iter()
             .filter(|(key, _)| key.eq_ignore_ascii_case(name))
             .map(|(_, value)| value)
-            .last();
+            .next_back();
         found.filter(|value| !value.is_null())
     }
 
@@ -372,9 +372,9 @@ mod tests {
 
     #[test]
     fn keys_match_in_any_case_and_null_is_nothing() {
-        let fields = Fields::parse(br#"{"NAME":"x","count":null}"#, "Request")
-            .ok()
-            .expect("an object");
+        let Ok(fields) = Fields::parse(br#"{"NAME":"x","count":null}"#, "Request") else {
+            panic!("an object")
+        };
         assert_eq!(fields.string("name").ok().as_deref(), Some("x"));
         assert_eq!(fields.opt_int("count").ok(), Some(None));
     }

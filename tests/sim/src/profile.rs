@@ -1,5 +1,7 @@
 //! What differs between the recorded servers, as data: one server, several profiles.
 
+use std::sync::LazyLock;
+
 use serde::Serialize;
 use serde_json::Value;
 
@@ -41,22 +43,27 @@ impl Profile {
     }
 
     /// The built-in organization roles as `GET …/members/roles` lists them, without the organization's id (recording 03).
-    pub(crate) fn organization_roles(self) -> Vec<Value> {
-        let text = match self {
-            Self::Main => include_str!("data/main/organization-roles.json"),
-            Self::V2_16_1 => include_str!("data/v2.16.1/organization-roles.json"),
-        };
-        serde_json::from_str(text).unwrap_or_default()
+    pub(crate) fn organization_roles(self) -> &'static [Value] {
+        static MAIN: LazyLock<Vec<Value>> = LazyLock::new(|| parse(include_str!("data/main/organization-roles.json")));
+        static OLD: LazyLock<Vec<Value>> =
+            LazyLock::new(|| parse(include_str!("data/v2.16.1/organization-roles.json")));
+        match self {
+            Self::Main => &MAIN,
+            Self::V2_16_1 => &OLD,
+        }
     }
 
     /// The notification templates every deployment is born with (recording 08).
     pub(crate) fn notification_templates(self) -> Vec<Value> {
-        let text = match self {
+        parse(match self {
             Self::Main => include_str!("data/main/notification-templates.json"),
             Self::V2_16_1 => include_str!("data/v2.16.1/notification-templates.json"),
-        };
-        serde_json::from_str(text).unwrap_or_default()
+        })
     }
+}
+
+fn parse(text: &str) -> Vec<Value> {
+    serde_json::from_str(text).expect("the data files are JSON")
 }
 
 /// The switches. Each says in its comment what the recordings show on either side.

@@ -214,15 +214,15 @@ impl Call<'_> {
         Answer::forbidden(self.state.profile)
     }
 
-    pub(crate) fn created(&mut self, kind: &'static str, id: impl ToString) {
+    pub(crate) fn created(&mut self, kind: &'static str, id: impl std::fmt::Display) {
         self.effect = Effect::Created(kind, id.to_string());
     }
 
-    pub(crate) fn updated(&mut self, kind: &'static str, id: impl ToString) {
+    pub(crate) fn updated(&mut self, kind: &'static str, id: impl std::fmt::Display) {
         self.effect = Effect::Updated(kind, id.to_string());
     }
 
-    pub(crate) fn deleted(&mut self, kind: &'static str, id: impl ToString) {
+    pub(crate) fn deleted(&mut self, kind: &'static str, id: impl std::fmt::Display) {
         self.effect = Effect::Deleted(kind, id.to_string());
     }
 

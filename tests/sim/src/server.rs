@@ -95,9 +95,8 @@ impl Incoming {
     /// Cookie, then query, then header.
     fn token(&self) -> Option<String> {
         let cookies = self.header("cookie").unwrap_or_default().split(';');
-        let cookie = cookies
-            .filter_map(|pair| pair.trim().strip_prefix("coder_session_token="))
-            .next();
+        let mut cookies = cookies.filter_map(|pair| pair.trim().strip_prefix("coder_session_token="));
+        let cookie = cookies.next();
         let from_query = || {
             self.pairs()
                 .into_iter()

@@ -77,9 +77,7 @@ fn list_in_organization(call: &mut Call<'_>) -> Outcome {
 }
 
 fn listed(call: &Call<'_>, groups: &[&Group]) -> Answer {
-    let readable = groups
-        .iter()
-        .filter(|group| call.state.may_read_group(&call.rights, group));
+    let readable = groups.iter().filter(|group| call.rights.may_read(group));
     let body: Value = readable
         .map(|group| call.state.group_json(&call.rights, group, MemberOrder::Table))
         .collect();
@@ -88,7 +86,7 @@ fn listed(call: &Call<'_>, groups: &[&Group]) -> Answer {
 
 fn readable<'a>(call: &'a Call<'_>, group: Option<&'a Group>) -> Result<&'a Group, Answer> {
     group
-        .filter(|group| call.state.may_read_group(&call.rights, group))
+        .filter(|group| call.rights.may_read(group))
         .ok_or_else(Answer::not_found)
 }
 

@@ -21,7 +21,7 @@ pub(super) static ROUTES: &[Route] = &[
 
 fn list(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
-    let mut roles = call.profile().organization_roles();
+    let mut roles = call.profile().organization_roles().to_vec();
     for role in &mut roles {
         let name = role.get("name").and_then(Value::as_str).unwrap_or_default();
         let assignable = call.rights.may_assign_organization_role(organization, name);

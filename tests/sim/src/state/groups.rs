@@ -137,16 +137,6 @@ impl State {
         users
     }
 
-    /// Whether a group may be read: a member always may.
-    pub(crate) fn may_read_group(&self, rights: &Rights, group: &Group) -> bool {
-        let own = if group.id == group.organization_id {
-            rights.is_member(group.organization_id)
-        } else {
-            group.members.contains(&rights.user)
-        };
-        own || rights.group_read(group.organization_id)
-    }
-
     /// A group as the caller sees it: members it may not read are missing, but counted.
     pub(crate) fn group_json(&self, rights: &Rights, group: &Group, order: MemberOrder) -> Value {
         let members = self.group_members(group);
@@ -205,6 +195,18 @@ impl State {
         users
             .iter()
             .all(|user| self.members.contains_key(&(organization_id, *user)) || (system && *user == PREBUILDS_USER))
+    }
+}
+
+impl Rights {
+    /// Whether a group may be read: a member always may.
+    pub(crate) fn may_read(&self, group: &Group) -> bool {
+        let own = if group.id == group.organization_id {
+            self.is_member(group.organization_id)
+        } else {
+            group.members.contains(&self.user)
+        };
+        own || self.group_read(group.organization_id)
     }
 }
 

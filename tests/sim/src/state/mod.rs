@@ -9,15 +9,18 @@
 mod entitlements;
 mod groups;
 mod idpsync;
+mod members;
 mod organizations;
+mod provisioner_keys;
 mod proxies;
+mod roles;
 mod settings;
 mod users;
 
 use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -28,14 +31,17 @@ use crate::rbac::Rights;
 
 pub use entitlements::License;
 pub use groups::Group;
-pub use organizations::{CustomRole, Member, Organization, ProvisionerKey};
+pub use members::Member;
+pub use organizations::Organization;
+pub use provisioner_keys::ProvisionerKey;
 pub use proxies::{Proxy, ProxyStatus};
+pub use roles::CustomRole;
 pub use users::{User, UserStatus};
 
 pub(crate) use entitlements::LicenseRefusal;
 pub(crate) use groups::{GroupChange, MemberOrder};
 pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
-pub(crate) use organizations::permission_problem;
+pub(crate) use roles::permission_problem;
 pub(crate) use settings::{Banner, OAuth2App, OAuth2Secret};
 pub(crate) use users::{ApiKey, NewUser, TokenProblem, site_role};
 
@@ -177,10 +183,6 @@ pub(crate) fn secret(length: usize) -> String {
 
 pub(crate) fn serialize_time<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&crate::clock::rfc3339(*at))
-}
-
-pub(crate) fn serialize_opt_time<S: Serializer>(at: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
-    crate::clock::rfc3339_or_zero(*at).serialize(serializer)
 }
 
 /// A name for a token that was given none.

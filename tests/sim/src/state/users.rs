@@ -64,7 +64,6 @@ pub struct User {
     #[serde(serialize_with = "super::serialize_time")]
     pub updated_at: Timestamp,
     /// When it last used the API.
-    #[serde(serialize_with = "super::serialize_opt_time")]
     pub last_seen_at: Option<Timestamp>,
     #[serde(skip)]
     pub(crate) password: String,

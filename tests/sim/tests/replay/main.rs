@@ -3,6 +3,14 @@
 //! Every status, every kept header and every body must match. Ids, times and secrets differ from run to run: they are
 //! bound at their first appearance and must then always be the same (`bindings.rs`). Everything else is compared by value.
 
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::string_slice,
+    reason = "all of this is a test: a panic is how it fails, and its counts are printed"
+)]
+
 mod bindings;
 mod conversation;
 

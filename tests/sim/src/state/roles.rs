@@ -1,0 +1,146 @@
+//! Roles of organizations, and their permissions.
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::State;
+
+/// A custom role of an organization.
+#[derive(Clone, Debug, Serialize)]
+pub struct CustomRole {
+    /// The organization.
+    pub organization_id: Uuid,
+    /// Its name, in lower case.
+    pub name: String,
+    /// What people see.
+    pub display_name: String,
+    /// Objects with `negate`, `resource_type` and `action`.
+    pub organization_permissions: Vec<Value>,
+}
+
+impl State {
+    /// Deletes a custom role and takes it from its holders.
+    pub(crate) fn delete_custom_role(&mut self, organization_id: Uuid, name: &str) {
+        self.custom_roles
+            .retain(|role| role.organization_id != organization_id || role.name != name);
+        for member in self
+            .members
+            .values_mut()
+            .filter(|member| member.organization_id == organization_id)
+        {
+            member.roles.retain(|role| role != name);
+        }
+    }
+
+    /// The display name of a role of the organization, built in or custom.
+    pub(crate) fn organization_role(&self, organization_id: Uuid, name: &str) -> Option<String> {
+        let custom = self
+            .custom_roles
+            .iter()
+            .find(|role| role.organization_id == organization_id && role.name == name);
+        if let Some(role) = custom {
+            return Some(role.display_name.clone());
+        }
+        if name == "organization-member" {
+            return Some("Organization Member".to_owned());
+        }
+        let mut roles = self.profile.organization_roles().iter();
+        let built_in = roles.find(|role| role.get("name").and_then(Value::as_str) == Some(name))?;
+        Some(
+            built_in
+                .get("display_name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+        )
+    }
+
+    pub(crate) fn custom_role_json(&self, role: &CustomRole) -> Value {
+        let mut body = json!({
+            "name": role.name,
+            "organization_id": role.organization_id,
+            "display_name": role.display_name,
+            "site_permissions": [],
+            "user_permissions": [],
+            "organization_permissions": role.organization_permissions,
+        });
+        if !self.traits().verbose_users
+            && let Some(object) = body.as_object_mut()
+        {
+            object.insert("organization_member_permissions".to_owned(), Value::Null);
+        }
+        body
+    }
+}
+
+/// Why a permission is refused, in the server's words; `None` when it is fine. Which actions a resource knows is read off
+/// the built-in roles plus the plain ones: enough to tell a typo from the real thing.
+pub(crate) fn permission_problem(resource: &str, action: &str) -> Option<String> {
+    const ACTIONS: &[&str] = &[
+        "create",
+        "read",
+        "update",
+        "delete",
+        "use",
+        "view_insights",
+        "assign",
+        "unassign",
+        "start",
+        "stop",
+        "ssh",
+        "share",
+        "application_connect",
+        "create_agent",
+        "delete_agent",
+        "update_agent",
+        "read_personal",
+        "update_personal",
+        "*",
+    ];
+    const RESOURCES: &[&str] = &[
+        "*",
+        "api_key",
+        "assign_org_role",
+        "assign_role",
+        "audit_log",
+        "connection_log",
+        "crypto_key",
+        "debug_info",
+        "deployment_config",
+        "deployment_stats",
+        "file",
+        "group",
+        "group_member",
+        "idpsync_settings",
+        "license",
+        "notification_message",
+        "notification_preference",
+        "notification_template",
+        "oauth2_app",
+        "oauth2_app_code_token",
+        "oauth2_app_secret",
+        "organization",
+        "organization_member",
+        "prebuilt_workspace",
+        "provisioner_daemon",
+        "provisioner_jobs",
+        "provisioner_keys",
+        "replicas",
+        "system",
+        "tailnet_coordinator",
+        "task",
+        "template",
+        "user",
+        "workspace",
+        "workspace_dormant",
+        "workspace_proxy",
+    ];
+    if !RESOURCES.contains(&resource) {
+        return Some(format!("invalid resource type {resource:?}"));
+    }
+    if !ACTIONS.contains(&action) {
+        return Some(format!("invalid action {action:?} for resource {resource:?}"));
+    }
+    None
+}
