@@ -9,15 +9,21 @@
 //! * [`coder`] — the client of Coder's API; knows nothing of Kubernetes;
 //! * [`api`] — the custom resources as users write them; no I/O.
 //!
-//! Beside them stand [`crds`] (the definitions to install), [`leader`] (which replica works), [`server`] (probes and
+//! Beside them stand [`crds`] and [`rbac`] (what to install), [`leader`] (which replica works), [`server`] (probes and
 //! metrics over HTTP), [`metrics`] and [`telemetry`].
 //!
 //! A kind has the same file name in three rooms: `api/group.rs` is what users write, `coder/group.rs` what the server
 //! speaks, `kinds/group.rs` the rule that turns one into the other.
 
 pub mod api;
+pub mod cli;
 pub mod coder;
+pub mod crds;
 pub mod engine;
+pub mod kinds;
 pub mod leader;
 pub mod metrics;
 pub mod mirror;
+pub mod rbac;
+pub mod server;
+pub mod telemetry;

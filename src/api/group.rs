@@ -127,6 +127,9 @@ pub struct GroupStatus {
     /// Members at the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_count: Option<i64>,
+    /// Whether the user that owns prebuilt workspaces was added as wanted. Coder never shows it among the members.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub prebuilds_member: bool,
     /// Wanted members who do not exist, or are not in the organization, yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending_members: Vec<String>,

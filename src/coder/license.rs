@@ -33,6 +33,12 @@ impl License {
     pub fn digest(&self) -> String {
         LicenseClaims::digest_of(&self.claims)
     }
+
+    /// Its claims, as those of a JWT are read.
+    #[must_use]
+    pub fn claims(&self) -> LicenseClaims {
+        LicenseClaims { key_id: None, algorithm: None, raw: self.claims.clone() }
+    }
 }
 
 #[derive(Serialize)]

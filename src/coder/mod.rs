@@ -4,7 +4,8 @@
 //!   goes), `limits` (429), `breaker` (a dead server), `observer` (metrics).
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
-//!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`.
+//!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`, `provisioner_key`,
+//!   `template`, `role`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
 //!
@@ -30,6 +31,9 @@ mod observer;
 mod organization;
 mod organization_member;
 mod path;
+mod provisioner_key;
+mod role;
+mod template;
 mod transport;
 mod user;
 mod wire;
@@ -53,6 +57,9 @@ pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::OrganizationMember;
 pub use path::Method;
 use path::Path;
+pub use provisioner_key::ProvisionerKey;
+pub use role::OrganizationRole;
+pub use template::Template;
 pub use user::{LoginType, RoleName, User, UserStatus};
 pub use workspace_proxy::{
     CreateProxy, ProxyHealth, ProxyReport, ProxyStatus, ProxyWithToken, UpdateProxy, WorkspaceProxy,

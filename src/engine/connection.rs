@@ -99,21 +99,22 @@ impl Connection {
         }
         let build = self.client().build_info().await?;
         if build.deployment_id.as_ref() != Some(&self.link.deployment) {
-            return Err(deployment_changed(&self.key));
+            return Err(deployment_changed(&self.key, build.deployment_id));
         }
         self.link.proved(now);
         Ok(())
     }
 }
 
-/// Behind the URL is another deployment than the pinned one.
+/// Behind the URL is another deployment than the pinned one: `now`, where that is known.
 #[must_use]
-pub fn deployment_changed(instance: &ObjectKey) -> Error {
+pub fn deployment_changed(instance: &ObjectKey, now: Option<DeploymentId>) -> Error {
+    let id = now.map_or_else(|| "<id of the new deployment>".to_owned(), |id| id.to_string());
     Error::terminal(
         Reason::DeploymentChanged,
         format!(
-            "the URL of CoderInstance {instance} leads to another deployment than before; nothing is written to it \
-             until the instance is annotated with {}: <id of the new deployment>",
+            "the URL of CoderInstance {instance} leads to another deployment than before; nothing is written to it until \
+             the instance is annotated with {}: {id}",
             crate::api::annotation::ACCEPT_DEPLOYMENT
         ),
     )
@@ -163,7 +164,7 @@ impl Connections {
     pub fn get(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
         match self.read(instance) {
             Some(State::Ready(connection)) => Ok(connection),
-            Some(State::Failed { reason: Reason::DeploymentChanged, .. }) => Err(deployment_changed(instance)),
+            Some(State::Failed { reason: Reason::DeploymentChanged, .. }) => Err(deployment_changed(instance, None)),
             Some(State::Failed { reason, .. }) => Err(Error::waiting(
                 Reason::InstanceNotReady,
                 format!("CoderInstance {instance} is not ready ({reason})"),

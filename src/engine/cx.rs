@@ -12,9 +12,9 @@ use super::error::Error;
 use super::objects::{self, Objects};
 use super::output::{Output, Outputs, Owner};
 use super::wake::{Topic, Wakes};
-use crate::api::{Kind, ObjectKey, Reference};
+use crate::api::{Kind, ObjectKey, Reference, instance};
 use crate::coder::Client;
-use crate::mirror::{Collection, Interest, Snapshot};
+use crate::mirror::{Collection, Interest, Snapshot, Waker};
 
 /// One pass over one object.
 pub struct Cx<'a> {
@@ -132,6 +132,12 @@ impl Cx<'_> {
     /// Only a new list can tell what this collection holds.
     pub fn invalidate<C: Collection>(&self, collection: &C) {
         self.connection.mirror().invalidate(collection);
+    }
+
+    /// A write changed what the connection as a whole can do (its licence): the instance looks again.
+    pub fn recheck_instance(&self) {
+        let instance = Reference { kind: instance::KIND, key: self.connection.key.clone() };
+        self.wakes.wake(&instance, Instant::now());
     }
 
     /// The object depends on `topic`.

@@ -12,7 +12,7 @@ use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 
 use super::error::{Error, Reason};
-use crate::api::{Kind, KindStatus, ObjectKey, Reference};
+use crate::api::{Kind, KindStatus, ObjectKey, Reference, Scope};
 
 /// Where a pass looks things up.
 pub trait Objects: Send + Sync + 'static {
@@ -46,6 +46,8 @@ trait KindStore: Send + Sync {
 pub struct Referrer {
     /// Which one.
     pub reference: Reference,
+    /// Where objects of its kind live in Coder.
+    pub scope: Scope,
     /// Whether it stands for an object in Coder, or may.
     pub has_remote: bool,
 }
@@ -135,6 +137,7 @@ impl<K: Kind> KindStore for Cache<K> {
             })
             .map(|object| Referrer {
                 reference: Reference { kind: K::KIND, key: object.key() },
+                scope: K::SCOPE,
                 has_remote: !object.finalizers().is_empty()
                     || object.status().is_some_and(KindStatus::has_remote),
             })

@@ -42,8 +42,8 @@ pub enum Output {
 /// A Secret that the operator wrote, without its values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSecret {
-    /// The keys that have a value, each with the part of the value up to its first colon, which is no secret.
-    pub prefixes: BTreeMap<String, String>,
+    /// The keys that have a value, each with the part of the value that is no secret: see [`public_part`].
+    pub public: BTreeMap<String, String>,
     /// The annotations.
     pub annotations: BTreeMap<String, String>,
 }
@@ -78,20 +78,16 @@ impl Outputs {
             None => Output::Absent,
             Some(secret) if !owned(&secret, owner) => Output::Foreign,
             Some(secret) => {
-                let prefix = |value: ByteString| {
-                    let text = String::from_utf8_lossy(&value.0);
-                    text.split(':').next().unwrap_or_default().to_owned()
-                };
                 let data = secret.data.unwrap_or_default();
                 Output::Ours(Box::new(OutputSecret {
-                    prefixes: data.into_iter().map(|(key, value)| (key, prefix(value))).collect(),
+                    public: data.into_iter().map(|(key, value)| (key, public_part(&value))).collect(),
                     annotations: secret.metadata.annotations.unwrap_or_default(),
                 }))
             }
         })
     }
 
-    /// Creates the Secret, or replaces the content of the object's own.
+    /// Creates the Secret, or puts these values into the object's own.
     ///
     /// # Errors
     /// `SecretConflict` when the name belongs to somebody else.
@@ -112,9 +108,8 @@ impl Outputs {
             ..secret.metadata
         };
         secret.type_ = Some("Opaque".to_owned());
-        secret.data = Some(
-            data.into_iter().map(|(key, value)| (key, ByteString(value.expose_secret().as_bytes().to_vec()))).collect(),
-        );
+        let new = data.into_iter().map(|(key, value)| (key, ByteString(value.expose_secret().as_bytes().to_vec())));
+        secret.data.get_or_insert_default().extend(new);
         let parameters = PostParams::default();
         let written = match existing {
             None => api.create(&parameters, &secret).await,
@@ -143,6 +138,16 @@ pub fn foreign(namespace: &str, name: &str) -> Error {
             ObjectKey::new(namespace, name)
         ),
     )
+}
+
+/// A URL is public as a whole; of a token `<id>:<secret>` the id is; of anything else nothing is.
+fn public_part(value: &ByteString) -> String {
+    let text = String::from_utf8_lossy(&value.0);
+    match text.split_once(':') {
+        Some(("http" | "https", _)) => text.into_owned(),
+        Some((id, _)) => id.to_owned(),
+        None => String::new(),
+    }
 }
 
 fn owned(secret: &Secret, owner: &Owner) -> bool {

@@ -110,7 +110,7 @@ impl<R: Remote> Pass<'_, R> {
         let cx = self.cx(&connection, self.since)?;
         let policy = self.adoption_policy(&connection);
         let what = self.name_of(&key);
-        let found = self.find(&cx, &key).await?;
+        let found = self.find(&cx, &desired, &key).await?;
         self.claim_found(&connection, &found)?;
         let decision = adoption::decide(found, policy, &what)?;
         let mut observed = self.take(decision).await?;
@@ -139,7 +139,7 @@ impl<R: Remote> Pass<'_, R> {
         let connection = self.connect()?;
         let (desired, key) = self.desire(&connection).await?;
         let cx = self.cx(&connection, self.since)?;
-        let Found { owned, pending, named } = self.find(&cx, &key).await?;
+        let Found { owned, pending, named } = self.find(&cx, &desired, &key).await?;
         let Some(observed) = owned.or(pending).or(named) else {
             let message = format!("{} does not exist in Coder and mode is Observe: nothing is created", self.name_of(&key));
             return Err(Error::waiting(Reason::NotFound, message));
@@ -198,22 +198,22 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// Looks in the three ways; stops at the first that finds something.
-    async fn find(&self, cx: &Cx<'_>, key: &str) -> Result<Found<R::Observed>, Error> {
+    async fn find(&self, cx: &Cx<'_>, desired: &R::Desired, key: &str) -> Result<Found<R::Observed>, Error> {
         let mut found = Found { owned: None, pending: None, named: None };
         let common = self.status.common();
         if let Some(PendingCreation { key, since }) = &common.pending_creation {
-            found.pending = R::observe(cx, Target::Key(key)).await?.filter(|one| R::created_since(one, since.0));
+            found.pending = R::observe(cx, Some(desired), Target::Key(key)).await?.filter(|one| R::created_since(one, since.0));
             if found.pending.is_some() {
                 return Ok(found);
             }
         }
         if let (Some(identity), Some(_)) = (R::identity(&self.status), common.origin) {
-            found.owned = R::observe(cx, Target::Identity(&identity)).await?;
+            found.owned = R::observe(cx, Some(desired), Target::Identity(&identity)).await?;
             if found.owned.is_some() {
                 return Ok(found);
             }
         }
-        found.named = R::observe(cx, Target::Key(key)).await?;
+        found.named = R::observe(cx, Some(desired), Target::Key(key)).await?;
         Ok(found)
     }
 
@@ -257,7 +257,7 @@ impl<R: Remote> Pass<'_, R> {
             match R::apply(&cx, desired, observed.as_ref(), change).await {
                 Ok(after) => observed = Some(after),
                 Err(error) if creates => {
-                    observed = self.creation_failed(connection, key, begun_before, error).await?;
+                    observed = self.creation_failed(connection, desired, key, begun_before, error).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -286,6 +286,7 @@ impl<R: Remote> Pass<'_, R> {
     async fn creation_failed(
         &mut self,
         connection: &Arc<Connection>,
+        desired: &R::Desired,
         key: &str,
         begun_before: bool,
         error: Error,
@@ -299,7 +300,7 @@ impl<R: Remote> Pass<'_, R> {
             return Err(error);
         }
         let cx = self.cx(connection, Instant::now())?;
-        let found = R::observe(&cx, Target::Key(key)).await?;
+        let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
         let what = self.name_of(key);
         let found = match (found, begun_before) {
             // The list does not show it, but Coder says that it is there: it differs in case, or may not be read.

@@ -41,9 +41,11 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// What the status says of where it is.
     fn identity(status: &<Self::Kind as Kind>::Status) -> Option<Self::Identity>;
 
-    /// What Coder holds, from the mirror. `None` only when the list that shows it does not have it.
+    /// What Coder holds, from the mirror: as much of it as `desired` asks for, the least when a deletion asks. `None`
+    /// only when the list that shows it does not have it.
     fn observe(
         cx: &Cx<'_>,
+        desired: Option<&Self::Desired>,
         target: Target<'_, Self::Identity>,
     ) -> impl Future<Output = Result<Option<Self::Observed>, Error>> + Send;
 

@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
+use serde::Serialize;
 use serde_json::json;
 
 use super::error::Error;
-use crate::api::Kind;
+use super::watch::Watchable;
 
 /// The field manager of everything the operator writes into custom resources.
 pub const FIELD_MANAGER: &str = "coder-operator";
@@ -25,7 +26,12 @@ pub enum Guard {
 }
 
 /// Writes the whole status by server-side apply. Answers with the object as it is then.
-pub async fn write<K: Kind>(client: &Client, object: &K, status: &K::Status, guard: Guard) -> Result<K, Error> {
+pub async fn write<K: Watchable>(
+    client: &Client,
+    object: &K,
+    status: &impl Serialize,
+    guard: Guard,
+) -> Result<K, Error> {
     let mut metadata = json!({ "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid() });
     if let (Guard::Unchanged, Some(metadata)) = (guard, metadata.as_object_mut()) {
         metadata.insert("resourceVersion".to_owned(), json!(object.resource_version()));
@@ -41,7 +47,7 @@ pub async fn write<K: Kind>(client: &Client, object: &K, status: &K::Status, gua
 }
 
 /// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
-pub async fn set_finalizer<K: Kind>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
+pub async fn set_finalizer<K: Watchable>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
     let mut finalizers: Vec<&str> =
         object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
     if present {
@@ -53,11 +59,11 @@ pub async fn set_finalizer<K: Kind>(client: &Client, object: &K, present: bool) 
 }
 
 /// Whether the finalizer is there.
-pub fn has_finalizer<K: Kind>(object: &K) -> bool {
+pub fn has_finalizer<K: Watchable>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
-fn api<K: Kind>(client: &Client, object: &K) -> Api<K> {
+fn api<K: Watchable>(client: &Client, object: &K) -> Api<K> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 
@@ -73,7 +79,7 @@ impl<K> Default for Recent<K> {
     }
 }
 
-impl<K: Kind> Recent<K> {
+impl<K: Watchable> Recent<K> {
     /// The newer of what the watch shows and what was written.
     pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
         let mut written = self.lock();
@@ -108,6 +114,6 @@ impl<K: Kind> Recent<K> {
 }
 
 /// Resource versions of one object are ordered numbers (guaranteed since Kubernetes 1.35, so before it as well).
-fn version<K: Kind>(object: &K) -> u128 {
+fn version<K: Watchable>(object: &K) -> u128 {
     object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
 }

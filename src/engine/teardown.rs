@@ -75,7 +75,7 @@ impl<R: Remote> Pass<'_, R> {
         // A creation whose answer never arrived may have left an object whose id nobody wrote down.
         let mut identities: Vec<R::Identity> = R::identity(&self.status).filter(|_| managed).into_iter().collect();
         if let Some(PendingCreation { key, since }) = &self.status.common().pending_creation {
-            let found = R::observe(&cx, Target::Key(key)).await.map_err(with_way_out)?;
+            let found = R::observe(&cx, None, Target::Key(key)).await.map_err(with_way_out)?;
             identities.extend(found.filter(|one| R::created_since(one, since.0)).map(|one| R::identify(&one)));
         }
         for identity in &identities {

@@ -57,6 +57,8 @@ pub struct Running {
     pub kind: &'static str,
     /// Whether its cache is complete.
     pub synced: Synced,
+    /// Makes every object look.
+    pub wake_all: Arc<dyn Fn() + Send + Sync>,
     /// Watch and passes; ends after `stop`, when the passes under way have ended.
     pub run: futures::future::BoxFuture<'static, ()>,
 }
@@ -83,11 +85,19 @@ where
             let (worker, stop) = (Arc::clone(&worker), stop.clone());
             async move { watch.run(stop, |change| worker.changed(change)).await }
         };
+        let wake_all = {
+            let (store, wakes) = (worker.store.clone(), Arc::clone(&engine.wakes));
+            move || {
+                for object in store.state() {
+                    wakes.wake(&reference(object.as_ref()), Instant::now());
+                }
+            }
+        };
         let passing = passes(worker.store.clone(), queue, stop, worker, Self::reconcile);
         let run = async move {
             futures::future::join(watching, passing).await;
         };
-        Running { kind: R::Kind::KIND, synced, run: Box::pin(run) }
+        Running { kind: R::Kind::KIND, synced, wake_all: Arc::new(wake_all), run: Box::pin(run) }
     }
 
     fn changed(&self, change: Change<R::Kind>) {

@@ -1,0 +1,28 @@
+//! `coder-operator crds`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{Failure, print};
+use crate::crds;
+
+/// Flags of `crds`.
+#[derive(Debug, Args)]
+pub(super) struct Options {
+    /// Write one file a kind into this directory instead of printing all.
+    #[arg(long, env = "CODER_OPERATOR_CRDS_OUTPUT")]
+    output: Option<PathBuf>,
+}
+
+pub(super) fn run(options: &Options) -> Result<(), Failure> {
+    let Some(directory) = &options.output else {
+        let documents: Result<Vec<String>, _> = crds::all().iter().map(crds::to_yaml).collect();
+        return print(&documents?.join("---\n"));
+    };
+    std::fs::create_dir_all(directory)?;
+    for (name, text) in crds::files()? {
+        std::fs::write(directory.join(name), text)?;
+    }
+    Ok(())
+}

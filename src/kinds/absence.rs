@@ -1,0 +1,46 @@
+//! When "not found" means gone, and when it means that the token may not see it.
+//!
+//! Coder answers both with the same 404, and lists leave out what may not be read. So absence is believed only of a
+//! token that reads everything, or of a collection that every member may read.
+
+use crate::coder::{self, OrganizationId};
+use crate::engine::{Cx, Error, Reason};
+use crate::mirror::Interest;
+
+use super::organization::Members;
+
+/// Absence from a list of the deployment or of an organization means absence.
+///
+/// # Errors
+/// `Forbidden`, when the token might simply not see it.
+pub async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, what: &str) -> Result<(), Error> {
+    if cx.connection.reads_everything() {
+        return Ok(());
+    }
+    if let Some(organization) = organization
+        && administers(cx, organization).await?
+    {
+        return Ok(());
+    }
+    Err(Error::terminal(
+        Reason::Forbidden,
+        format!(
+            "{what} is not to be seen with this token, which may be for lack of permission: give the token's user {} a \
+             role that reads it",
+            cx.connection.user.username
+        ),
+    ))
+}
+
+/// Whether the token's user has a role in that organization that reads all of its groups.
+async fn administers(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, Error> {
+    const ROLES: [&str; 3] = ["organization-admin", "organization-user-admin", "organization-auditor"];
+    let me = cx.connection.user.id;
+    match cx.list(&Members(organization), Interest::Item(me.to_string())).await {
+        Ok(members) => Ok(members.get(&me.to_string()).is_some_and(|member| {
+            member.roles.iter().any(|role| ROLES.contains(&role.as_str()))
+        })),
+        Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,485 @@
+//! `CoderGroup` → a group of an organization and its members.
+//!
+//! Members are changed by difference from a fresh read, never set blindly: Coder refuses a whole change that adds
+//! somebody twice. Users who are not in the organization (yet) wait and never block the others.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::Timestamp;
+use kube::ResourceExt;
+
+use super::absence;
+use super::field::{Differences, Field};
+use super::organization::{MemberItem, Members, Parent, parent};
+use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
+use crate::coder::{self, Client, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
+use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
+use crate::mirror::{Collection, Interest};
+
+/// The rule.
+pub struct Group;
+
+/// What shall be.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    pub(super) organization: Parent,
+    pub(super) name: String,
+    pub(super) display_name: Option<String>,
+    pub(super) avatar_url: Option<String>,
+    pub(super) quota_allowance: Option<i32>,
+    pub(super) members: Option<Wanted>,
+}
+
+/// Who shall be a member.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// Whether others are removed.
+    pub(super) exact: bool,
+    /// Those who can be added, by id, with their names.
+    pub(super) users: BTreeMap<UserId, String>,
+    /// Those who are not in the organization yet, as the spec names them.
+    pub(super) pending: Vec<String>,
+    /// Whether the user that owns prebuilt workspaces is among them.
+    pub(super) prebuilds: bool,
+    /// Whether members come from the identity provider as well.
+    pub(super) overridden: bool,
+}
+
+/// What Coder holds.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub(super) group: GroupItem,
+    /// Whether the user that owns prebuilt workspaces was added: Coder never shows it among the members.
+    pub(super) prebuilds: bool,
+}
+
+/// What the status keeps.
+#[derive(Clone, Copy, Debug)]
+pub struct Identity {
+    id: GroupId,
+    organization: OrganizationId,
+    prebuilds: bool,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// `POST /organizations/{id}/groups`.
+    Create(CreateGroup),
+    /// `PATCH /groups/{id}`.
+    Update {
+        /// A rename.
+        name: Option<Field<String>>,
+        /// May be cleared.
+        display_name: Option<Field<String>>,
+        /// May be cleared.
+        avatar_url: Option<Field<String>>,
+        /// Credits.
+        quota_allowance: Option<Field<i32>>,
+    },
+    /// `PATCH /groups/{id}`, members only: a refusal of these must not undo the rest.
+    Members {
+        /// Who is missing.
+        add: BTreeMap<UserId, String>,
+        /// Who is too many.
+        remove: BTreeMap<UserId, String>,
+    },
+    /// The same for the user that owns prebuilt workspaces.
+    Prebuilds(bool),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(request) => write!(f, "create group {}", request.name),
+            Self::Update { name, display_name, avatar_url, quota_allowance } => Differences::default()
+                .and("name", name.as_ref())
+                .and("displayName", display_name.as_ref())
+                .and("avatarURL", avatar_url.as_ref())
+                .and("quotaAllowance", quota_allowance.as_ref())
+                .fmt(f),
+            Self::Members { add, remove } => {
+                let list = |users: &BTreeMap<UserId, String>, sign: char| {
+                    let mut names: Vec<String> = users.values().map(|name| format!("{sign}{name}")).collect();
+                    names.sort();
+                    names
+                };
+                let names = [list(add, '+'), list(remove, '-')].concat();
+                write!(f, "members {}", names.join(" "))
+            }
+            Self::Prebuilds(true) => f.write_str("members +prebuilds"),
+            Self::Prebuilds(false) => f.write_str("members -prebuilds"),
+        }
+    }
+}
+
+impl Remote for Group {
+    type Kind = CoderGroup;
+    type Desired = Desired;
+    type Observed = Observed;
+    type Identity = Identity;
+    type Change = Change;
+
+    const NOUN: &'static str = "group";
+
+    async fn resolve(cx: &Cx<'_>, object: &CoderGroup) -> Result<Desired, Error> {
+        let spec = &object.spec;
+        let name = spec.name.clone().unwrap_or_else(|| object.name_any());
+        if !rules::is_name(&name, rules::GROUP_NAME_MAX) || name == "Everyone" {
+            let message = format!("{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name");
+            return Err(Error::terminal(Reason::InvalidSpec, message));
+        }
+        let instance = object.instance_key();
+        let organization =
+            parent(cx, &instance, spec.organization_ref.as_ref(), spec.organization.as_deref()).await?;
+        let members = match &spec.members {
+            Some(members) => {
+                let exact = spec.member_policy.unwrap_or_default() == MemberPolicy::Exact;
+                Some(wanted(cx, organization.id, members, exact).await?)
+            }
+            None => None,
+        };
+        Ok(Desired {
+            organization,
+            name,
+            display_name: spec.display_name.clone(),
+            avatar_url: spec.avatar_url.clone(),
+            quota_allowance: spec.quota_allowance,
+            members,
+        })
+    }
+
+    fn key(desired: &Desired) -> String {
+        format!("{}/{}", desired.organization.id, desired.name)
+    }
+
+    fn organization(desired: &Desired) -> Option<&str> {
+        Some(&desired.organization.name)
+    }
+
+    fn identity(status: &GroupStatus) -> Option<Identity> {
+        Some(Identity {
+            id: status.id.as_ref()?.parse().ok()?,
+            organization: status.organization_id.as_ref()?.parse().ok()?,
+            prebuilds: status.prebuilds_member,
+        })
+    }
+
+    async fn observe(
+        cx: &Cx<'_>,
+        _: Option<&Desired>,
+        target: Target<'_, Identity>,
+    ) -> Result<Option<Observed>, Error> {
+        match target {
+            Target::Identity(identity) => {
+                let group = cx.get(&Groups(identity.organization), &identity.id.to_string()).await?;
+                Ok(group.map(|group| Observed { group, prebuilds: identity.prebuilds }))
+            }
+            Target::Key(key) => {
+                let Some((organization, name)) = key.split_once('/') else { return Ok(None) };
+                let Ok(organization) = organization.parse() else { return Ok(None) };
+                let group = cx.find(&Groups(organization), |group| group.name == name).await?;
+                Ok(group.map(|group| Observed { group, prebuilds: false }))
+            }
+        }
+    }
+
+    fn check(desired: &Desired, observed: &Observed) -> Result<(), Error> {
+        if desired.members.is_some() && observed.group.hidden_members {
+            let message = "members cannot be compared: this token does not see all members of the group; give its user \
+                           a role that does (Owner, User Admin, or an administrator of the organization)";
+            return Err(Error::terminal(Reason::PartialVisibility, message));
+        }
+        Ok(())
+    }
+
+    fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
+        let Desired { organization: _, name, display_name, avatar_url, quota_allowance, members } = desired;
+        let Some(Observed { group, prebuilds }) = observed else {
+            return vec![Change::Create(CreateGroup {
+                name: name.clone(),
+                display_name: display_name.clone(),
+                avatar_url: avatar_url.clone(),
+                quota_allowance: *quota_allowance,
+            })];
+        };
+        let name = Field::differing(Some(name), &group.name);
+        let display_name = Field::differing(display_name.as_ref(), &group.display_name);
+        let avatar_url = Field::differing(avatar_url.as_ref(), &group.avatar_url);
+        let quota_allowance = Field::differing(quota_allowance.as_ref(), &group.quota_allowance);
+        let mut changes = Vec::new();
+        if name.is_some() || display_name.is_some() || avatar_url.is_some() || quota_allowance.is_some() {
+            changes.push(Change::Update { name, display_name, avatar_url, quota_allowance });
+        }
+        if let Some(wanted) = members {
+            changes.extend(members_change(wanted, &group.members));
+            if wanted.prebuilds != *prebuilds && (wanted.prebuilds || wanted.exact) {
+                changes.push(Change::Prebuilds(wanted.prebuilds));
+            }
+        }
+        changes
+    }
+
+    fn creates(change: &Change) -> bool {
+        matches!(change, Change::Create(_))
+    }
+
+    fn corrects_drift(change: &Change, before: &GroupStatus) -> bool {
+        match change {
+            // Those who were waited for have come; that is no drift.
+            Change::Members { add, remove } => !remove.is_empty() || add.len() > before.pending_members.len(),
+            Change::Prebuilds(_) => false,
+            Change::Create(_) | Change::Update { .. } => true,
+        }
+    }
+
+    async fn apply(
+        cx: &Cx<'_>,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        change: &Change,
+    ) -> Result<Observed, Error> {
+        let groups = Groups(desired.organization.id);
+        let request = match (change, observed) {
+            (Change::Create(request), _) => {
+                let made: GroupItem = cx.coder().create_group(desired.organization.id, request).await?.into();
+                cx.put(&groups, made.clone());
+                return Ok(Observed { group: made, prebuilds: false });
+            }
+            (_, None) => return Err(Error::Superseded),
+            (Change::Update { name, display_name, avatar_url, quota_allowance }, Some(_)) => UpdateGroup {
+                name: Field::to(name.as_ref()),
+                display_name: Field::to(display_name.as_ref()),
+                avatar_url: Field::to(avatar_url.as_ref()),
+                quota_allowance: Field::to(quota_allowance.as_ref()),
+                ..UpdateGroup::default()
+            },
+            (Change::Members { add, remove }, Some(_)) => UpdateGroup {
+                add_users: add.keys().copied().collect(),
+                remove_users: remove.keys().copied().collect(),
+                ..UpdateGroup::default()
+            },
+            (Change::Prebuilds(add), Some(_)) => {
+                let user = vec![UserId::PREBUILDS];
+                let (add_users, remove_users) = if *add { (user, Vec::new()) } else { (Vec::new(), user) };
+                UpdateGroup { add_users, remove_users, ..UpdateGroup::default() }
+            }
+        };
+        let Some(observed) = observed else { return Err(Error::Superseded) };
+        let prebuilds = if let Change::Prebuilds(add) = change { *add } else { observed.prebuilds };
+        match cx.coder().update_group(observed.group.id, &request).await {
+            Ok(group) => {
+                let group: GroupItem = group.into();
+                cx.put(&groups, group.clone());
+                Ok(Observed { group, prebuilds })
+            }
+            // It was there already: Coder never shows it, so that nobody can know.
+            Err(error) if matches!(change, Change::Prebuilds(true)) && error.is_already_member() => {
+                Ok(Observed { group: observed.group.clone(), prebuilds })
+            }
+            // Somebody else changed the members, or left the organization, since they were read: read again.
+            Err(error) if error.is_already_member() || error.is_not_a_member() => {
+                cx.invalidate(&groups);
+                cx.invalidate(&Members(desired.organization.id));
+                Err(Error::NotConverging(format!("the members changed meanwhile ({error})")))
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn report(desired: &Desired, observed: &Observed, status: &mut GroupStatus, _: Timestamp) -> Report {
+        let Observed { group, prebuilds } = observed;
+        status.id = Some(group.id.to_string());
+        status.organization_id = Some(desired.organization.id.to_string());
+        status.organization = Some(desired.organization.name.clone());
+        status.member_count = i64::try_from(group.members.len()).ok();
+        status.prebuilds_member = *prebuilds;
+        status.pending_members = desired.members.as_ref().map(|wanted| wanted.pending.clone()).unwrap_or_default();
+        let mut notes = Vec::new();
+        if !status.pending_members.is_empty() {
+            let message = format!(
+                "not in the organization yet, added as soon as they are: {}",
+                status.pending_members.join(", ")
+            );
+            notes.push(Note::new("MembersPending", message));
+        }
+        if desired.members.as_ref().is_some_and(|wanted| wanted.overridden) {
+            let message = "group sync is on in this organization: the identity provider overwrites the groups of its \
+                           users when they sign in; leave members unmanaged, or switch group sync off";
+            notes.push(Note::new("MembersOverridden", message));
+        }
+        Report { notes, look_again: None }
+    }
+
+    fn identify(observed: &Observed) -> Identity {
+        let GroupItem { id, organization, .. } = observed.group;
+        Identity { id, organization, prebuilds: observed.prebuilds }
+    }
+
+    fn held(identity: &Identity) -> String {
+        identity.id.to_string()
+    }
+
+    async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {
+        let groups = Groups(identity.organization);
+        match cx.coder().delete_group(identity.id).await {
+            Ok(()) => {}
+            Err(error) if error.is_absent() => {
+                cx.invalidate(&groups);
+                match cx.get(&groups, &identity.id.to_string()).await {
+                    Ok(None) => absence::believe(cx, Some(identity.organization), "the group").await?,
+                    // The list shows it: the 404 was a refusal.
+                    Ok(Some(_)) => return Err(forbidden()),
+                    // The organization is gone, and every group with it.
+                    Err(gone) if gone.coder().is_some_and(coder::Error::is_absent) => {
+                        absence::believe(cx, None, "the organization of the group").await?;
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+        cx.remove(&groups, &identity.id.to_string());
+        Ok(())
+    }
+}
+
+fn forbidden() -> Error {
+    Error::terminal(Reason::Forbidden, "the token's user may not delete the group: give it the role User Admin or Owner")
+}
+
+/// Who is missing and who is too many.
+fn members_change(wanted: &Wanted, held: &BTreeMap<UserId, String>) -> Option<Change> {
+    let without = |users: &BTreeMap<UserId, String>, others: &BTreeMap<UserId, String>| {
+        users.iter().filter(|(id, _)| !others.contains_key(id)).map(|(id, name)| (*id, name.clone())).collect()
+    };
+    let add: BTreeMap<_, _> = without(&wanted.users, held);
+    let remove: BTreeMap<_, _> = if wanted.exact { without(held, &wanted.users) } else { BTreeMap::new() };
+    (!add.is_empty() || !remove.is_empty()).then_some(Change::Members { add, remove })
+}
+
+/// Finds the users that the spec names among the members of the organization.
+async fn wanted(
+    cx: &Cx<'_>,
+    organization: OrganizationId,
+    names: &[String],
+    exact: bool,
+) -> Result<Wanted, Error> {
+    let members = cx.list(&Members(organization), Interest::Any).await?;
+    let mut wanted = Wanted { exact, ..Wanted::default() };
+    for name in names {
+        if name.parse() == Ok(UserId::PREBUILDS) {
+            wanted.prebuilds = true;
+        } else if let Some(member) = members.iter().find(|member| is_called(member, name)) {
+            wanted.users.insert(member.id, member.username.clone());
+        } else {
+            wanted.pending.push(name.clone());
+        }
+    }
+    wanted.overridden = match cx.get(&GroupSync(organization), GROUP_SYNC_KEY).await {
+        Ok(on) => on.unwrap_or(false),
+        // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
+        Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,
+        Err(error) => return Err(error),
+    };
+    Ok(wanted)
+}
+
+/// Whether the spec means that member: by id, email or name, none of which has a case in Coder.
+fn is_called(member: &MemberItem, name: &str) -> bool {
+    if let Ok(id) = name.parse::<UserId>() {
+        return member.id == id;
+    }
+    let known = if name.contains('@') { &member.email } else { &member.username };
+    known.eq_ignore_ascii_case(name)
+}
+
+/// The groups of an organization, Everyone among them.
+#[derive(Clone, Debug)]
+pub struct Groups(pub OrganizationId);
+
+/// A group, without what moves by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupItem {
+    /// Its id.
+    pub id: GroupId,
+    /// Its organization.
+    pub organization: OrganizationId,
+    /// Its name.
+    pub name: String,
+    /// Name shown to people.
+    pub display_name: String,
+    /// Its picture.
+    pub avatar_url: String,
+    /// Credits for each member.
+    pub quota_allowance: i32,
+    /// Its members by id, with their names.
+    pub members: BTreeMap<UserId, String>,
+    /// It has members that the token does not see.
+    pub hidden_members: bool,
+}
+
+impl GroupItem {
+    /// The group that every member of the organization is in.
+    #[must_use]
+    pub fn is_everyone(&self) -> bool {
+        self.id == self.organization.everyone()
+    }
+}
+
+impl From<coder::Group> for GroupItem {
+    fn from(group: coder::Group) -> Self {
+        let hidden_members = !group.shows_all_members();
+        Self {
+            id: group.id,
+            organization: group.organization_id,
+            name: group.name,
+            display_name: group.display_name,
+            avatar_url: group.avatar_url,
+            quota_allowance: group.quota_allowance,
+            members: group.members.into_iter().map(|member| (member.id, member.username)).collect(),
+            hidden_members,
+        }
+    }
+}
+
+impl Collection for Groups {
+    type Item = GroupItem;
+    const NAME: &'static str = "groups";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(item: &GroupItem) -> String {
+        item.id.to_string()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<GroupItem>, coder::Error> {
+        Ok(client.list_groups(self.0).await?.into_iter().map(GroupItem::from).collect())
+    }
+}
+
+const GROUP_SYNC_KEY: &str = "settings";
+
+/// Whether groups of an organization come from the identity provider: always one item.
+#[derive(Clone, Debug)]
+struct GroupSync(OrganizationId);
+
+impl Collection for GroupSync {
+    type Item = bool;
+    const NAME: &'static str = "group_sync";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(_: &bool) -> String {
+        GROUP_SYNC_KEY.to_owned()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<bool>, coder::Error> {
+        Ok(vec![client.group_sync(self.0).await?.is_on()])
+    }
+}

@@ -1,0 +1,30 @@
+//! The rules: what each custom resource means in Coder. One file a kind, each an [`engine::Remote`](crate::engine::Remote)
+//! that reads from top to bottom: what it is, desired, observed, change, plan, and the calls. `plan` is pure.
+//!
+//! [`visit`] is the registry. Watches, CRDs, permissions and metrics follow from it: a new kind is a file in `api/`,
+//! `coder/` and here, and one line below.
+
+mod absence;
+mod field;
+pub mod group;
+pub mod instance;
+pub mod license;
+pub mod organization;
+pub mod workspace_proxy;
+
+use crate::engine::Remote;
+use crate::engine::watch::Watchable;
+
+/// Does something with every kind.
+pub trait Visitor {
+    /// Once a kind, in the order in which objects usually depend on each other.
+    fn visit<R: Remote<Kind: Watchable>>(&mut self);
+}
+
+/// The registry: every kind but `CoderInstance`, which is the connection of all others.
+pub fn visit(visitor: &mut impl Visitor) {
+    visitor.visit::<license::License>();
+    visitor.visit::<organization::Organization>();
+    visitor.visit::<group::Group>();
+    visitor.visit::<workspace_proxy::WorkspaceProxy>();
+}

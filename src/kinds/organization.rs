@@ -1,0 +1,561 @@
+//! `CoderOrganization` → an organization, the quota of its group Everyone, its workspace sharing.
+//!
+//! Coder keeps answering for deleted organizations by id, so the list decides what is there. Servers before v2.20 erase
+//! an organization with everything in it, so the operator looks before it deletes.
+
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::absence;
+use super::field::{Differences, Field};
+use super::group::Groups;
+use crate::api::{
+    CoderOrganization, DeletionPolicy, Kind, ObjectKey, ObjectRef, OrganizationStatus, Origin, WorkspaceSharing,
+    group::organization_reference, rules,
+};
+use crate::coder::{
+    self, Client, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization, UserId,
+};
+use crate::engine::remote::deletion_refused;
+use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
+use crate::mirror::{Collection, Interest};
+
+/// The rule.
+pub struct Organization;
+
+/// What shall be.
+#[derive(Clone, Debug)]
+pub struct Desired {
+    pub(super) name: String,
+    pub(super) display_name: Option<String>,
+    pub(super) description: Option<String>,
+    pub(super) icon: Option<String>,
+    pub(super) everyone_quota: Option<i32>,
+    pub(super) sharing: Option<ShareableOwners>,
+}
+
+/// What Coder holds.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    pub(super) organization: coder::Organization,
+    /// Read only where it is managed.
+    pub(super) everyone_quota: Option<i32>,
+    /// Read only where it is managed.
+    pub(super) sharing: Option<ShareableOwners>,
+}
+
+/// One call.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// `POST /organizations`.
+    Create(CreateOrganization),
+    /// `PATCH /organizations/{id}`.
+    Update {
+        /// A rename.
+        name: Option<Field<String>>,
+        /// Cannot be cleared.
+        display_name: Option<Field<String>>,
+        /// May be cleared.
+        description: Option<Field<String>>,
+        /// May be cleared.
+        icon: Option<Field<String>>,
+    },
+    /// `PATCH /groups/{id}` of the group Everyone.
+    SetEveryoneQuota(Field<i32>),
+    /// `PATCH /organizations/{id}/settings/workspace-sharing`.
+    SetSharing(Field<ShareableOwners>),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(request) => write!(f, "create organization {}", request.name),
+            Self::Update { name, display_name, description, icon } => Differences::default()
+                .and("name", name.as_ref())
+                .and("displayName", display_name.as_ref())
+                .and("description", description.as_ref())
+                .and("icon", icon.as_ref())
+                .fmt(f),
+            Self::SetEveryoneQuota(field) => Differences::default().and("everyoneQuotaAllowance", Some(field)).fmt(f),
+            Self::SetSharing(field) => Differences::default().and("workspaceSharing", Some(field)).fmt(f),
+        }
+    }
+}
+
+impl Remote for Organization {
+    type Kind = CoderOrganization;
+    type Desired = Desired;
+    type Observed = Observed;
+    type Identity = OrganizationId;
+    type Change = Change;
+
+    const NOUN: &'static str = "organization";
+
+    async fn resolve(_: &Cx<'_>, object: &CoderOrganization) -> Result<Desired, Error> {
+        let spec = &object.spec;
+        let name = spec.name.clone().unwrap_or_else(|| object.key().name);
+        if !rules::is_name(&name, rules::NAME_MAX) {
+            let message = format!("{name} is no valid Coder name (at most 32 letters, digits and single hyphens): set spec.name");
+            return Err(Error::terminal(Reason::InvalidSpec, message));
+        }
+        Ok(Desired {
+            name,
+            display_name: spec.display_name.clone().filter(|name| !name.is_empty()),
+            description: spec.description.clone(),
+            icon: spec.icon.clone(),
+            everyone_quota: spec.everyone_quota_allowance,
+            sharing: spec.workspace_sharing.map(owners),
+        })
+    }
+
+    fn key(desired: &Desired) -> String {
+        desired.name.to_ascii_lowercase()
+    }
+
+    fn organization(desired: &Desired) -> Option<&str> {
+        Some(&desired.name)
+    }
+
+    fn identity(status: &OrganizationStatus) -> Option<OrganizationId> {
+        status.id.as_ref()?.parse().ok()
+    }
+
+    async fn observe(
+        cx: &Cx<'_>,
+        desired: Option<&Desired>,
+        target: Target<'_, OrganizationId>,
+    ) -> Result<Option<Observed>, Error> {
+        let found = match target {
+            Target::Identity(id) => cx.get(&Organizations, &id.to_string()).await?,
+            Target::Key(key) => cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(key)).await?,
+        };
+        match found {
+            Some(organization) => Ok(Some(with_settings(cx, desired, organization).await?)),
+            None => Ok(None),
+        }
+    }
+
+    fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
+        let Desired { name, display_name, description, icon, everyone_quota, sharing } = desired;
+        let Some(Observed { organization, everyone_quota: quota_held, sharing: sharing_held }) = observed else {
+            return vec![Change::Create(CreateOrganization {
+                name: name.clone(),
+                display_name: display_name.clone(),
+                description: description.clone(),
+                icon: icon.clone(),
+            })];
+        };
+        let name = Field::differing(Some(name), &organization.name);
+        let display_name = Field::differing(display_name.as_ref(), &organization.display_name);
+        let description = Field::differing(description.as_ref(), &organization.description);
+        let icon = Field::differing(icon.as_ref(), &organization.icon);
+        let mut changes = Vec::new();
+        if name.is_some() || display_name.is_some() || description.is_some() || icon.is_some() {
+            changes.push(Change::Update { name, display_name, description, icon });
+        }
+        let quota = quota_held.and_then(|held| Field::differing(everyone_quota.as_ref(), &held));
+        changes.extend(quota.map(Change::SetEveryoneQuota));
+        let sharing = sharing_held.as_ref().and_then(|held| Field::differing(sharing.as_ref(), held));
+        changes.extend(sharing.map(Change::SetSharing));
+        changes
+    }
+
+    fn creates(change: &Change) -> bool {
+        matches!(change, Change::Create(_))
+    }
+
+    async fn apply(
+        cx: &Cx<'_>,
+        desired: &Desired,
+        observed: Option<&Observed>,
+        change: &Change,
+    ) -> Result<Observed, Error> {
+        match (change, observed) {
+            (Change::Create(request), _) => {
+                let made = cx.coder().create_organization(request).await?;
+                cx.put(&Organizations, steady(made.clone()));
+                with_settings(cx, Some(desired), steady(made)).await
+            }
+            (_, None) => Err(Error::Superseded),
+            (Change::Update { name, display_name, description, icon }, Some(observed)) => {
+                let request = UpdateOrganization {
+                    name: Field::to(name.as_ref()),
+                    display_name: Field::to(display_name.as_ref()),
+                    description: Field::to(description.as_ref()),
+                    icon: Field::to(icon.as_ref()),
+                    default_org_member_roles: None,
+                };
+                let organization = steady(cx.coder().update_organization(observed.organization.id, &request).await?);
+                cx.put(&Organizations, organization.clone());
+                Ok(Observed { organization, ..observed.clone() })
+            }
+            (Change::SetEveryoneQuota(field), Some(observed)) => {
+                let id = observed.organization.id;
+                let request = UpdateGroup { quota_allowance: Some(field.to), ..UpdateGroup::default() };
+                let everyone = cx.coder().update_group(id.everyone(), &request).await?;
+                let everyone_quota = Some(everyone.quota_allowance);
+                cx.put(&Groups(id), everyone.into());
+                Ok(Observed { everyone_quota, ..observed.clone() })
+            }
+            (Change::SetSharing(field), Some(observed)) => {
+                let id = observed.organization.id;
+                let answer = cx.coder().update_workspace_sharing(id, &field.to).await?;
+                cx.put(&Sharing(id), SharingItem { owners: answer.owners(), globally_disabled: false });
+                Ok(Observed { sharing: Some(answer.owners()), ..observed.clone() })
+            }
+        }
+    }
+
+    fn report(_: &Desired, observed: &Observed, status: &mut OrganizationStatus, _: Timestamp) -> Report {
+        status.id = Some(observed.organization.id.to_string());
+        status.name = Some(observed.organization.name.clone());
+        Report::default()
+    }
+
+    fn created_since(observed: &Observed, since: Timestamp) -> bool {
+        // Two clocks are compared here, and the second of the smaller unit is lost in the status.
+        let tolerance = SignedDuration::from_mins(5);
+        observed.organization.created_at.is_none_or(|made| made >= since - tolerance)
+    }
+
+    fn deletion_default(_: Option<Origin>) -> DeletionPolicy {
+        DeletionPolicy::Orphan
+    }
+
+    fn identify(observed: &Observed) -> OrganizationId {
+        observed.organization.id
+    }
+
+    fn held(identity: &OrganizationId) -> String {
+        identity.to_string()
+    }
+
+    async fn delete(cx: &Cx<'_>, id: &OrganizationId) -> Result<(), Error> {
+        let Some(organization) = cx.get(&Organizations, &id.to_string()).await? else {
+            return absence::believe(cx, None, "the organization").await;
+        };
+        if organization.is_default {
+            return Err(deletion_refused("the default organization is never deleted"));
+        }
+        if !refuses_by_itself(&cx.connection.version) {
+            look_first(cx, *id, &organization.name).await?;
+        }
+        match cx.coder().delete_organization(*id).await {
+            Ok(()) => {}
+            Err(error) if error.is_absent() => absence::believe(cx, None, "the organization").await?,
+            Err(error) => return Err(error.into()),
+        }
+        cx.remove(&Organizations, &id.to_string());
+        Ok(())
+    }
+}
+
+/// Adds the settings that are managed and that this server has.
+async fn with_settings(
+    cx: &Cx<'_>,
+    desired: Option<&Desired>,
+    organization: coder::Organization,
+) -> Result<Observed, Error> {
+    let id = organization.id;
+    let mut observed = Observed { organization, everyone_quota: None, sharing: None };
+    let Some(desired) = desired else { return Ok(observed) };
+    if desired.everyone_quota.is_some() {
+        let everyone = cx.get(&Groups(id), &id.to_string()).await?;
+        let Some(everyone) = everyone else {
+            let message = "everyoneQuotaAllowance is set, and this token does not see the group Everyone";
+            return Err(Error::terminal(Reason::PartialVisibility, message));
+        };
+        observed.everyone_quota = Some(everyone.quota_allowance);
+    }
+    if desired.sharing.is_some() {
+        let settings = match cx.get(&Sharing(id), SHARING_KEY).await {
+            Err(error) if error.coder().is_some_and(coder::Error::is_unsupported) => {
+                let message = "workspaceSharing needs Coder v2.32 or later: remove the field or upgrade";
+                return Err(Error::terminal(Reason::Unsupported, message));
+            }
+            settings => settings?,
+        };
+        // Where the deployment disables sharing, it reports "none" whatever is stored: nothing to fight about.
+        observed.sharing = settings.filter(|settings| !settings.globally_disabled).map(|settings| settings.owners);
+    }
+    Ok(observed)
+}
+
+/// From v2.20 on Coder refuses to delete an organization that still holds anything, and says what.
+fn refuses_by_itself(version: &str) -> bool {
+    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (2, 20),
+        _ => false,
+    }
+}
+
+/// What an older server would erase without asking.
+async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> Result<(), Error> {
+    let me = cx.connection.user.id;
+    let mut held = Vec::new();
+    let groups = cx.list(&Groups(id), Interest::Any).await?;
+    held.extend(counted("group", groups.iter().filter(|group| !group.is_everyone()).map(|group| &*group.name)));
+    let members = cx.list(&Members(id), Interest::Any).await?;
+    held.extend(counted("member", members.iter().filter(|member| member.id != me).map(|member| &*member.username)));
+    let templates = cx.list(&Templates(id), Interest::Any).await?;
+    held.extend(counted("template", templates.iter().map(|template| &*template.name)));
+    let keys = cx.list(&ProvisionerKeys(id), Interest::Any).await?;
+    held.extend(counted("provisioner key", keys.iter().map(|key| &*key.name)));
+    let roles = cx.list(&CustomRoles(id), Interest::Any).await?;
+    held.extend(counted("custom role", roles.iter().map(|role| &**role)));
+    if held.is_empty() {
+        return Ok(());
+    }
+    let message = format!(
+        "organization {name} still holds {}: this version of Coder would erase all of it, so delete it there first",
+        held.join(", ")
+    );
+    Err(Error::waiting(Reason::DependentsExist, message))
+}
+
+fn counted<'a>(noun: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let names: Vec<&str> = names.collect();
+    let first = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
+    match names.len() {
+        0 => None,
+        1 => Some(format!("1 {noun} ({first})")),
+        count @ 2..=3 => Some(format!("{count} {noun}s ({first})")),
+        count => Some(format!("{count} {noun}s ({first} …)")),
+    }
+}
+
+fn owners(sharing: WorkspaceSharing) -> ShareableOwners {
+    match sharing {
+        WorkspaceSharing::None => ShareableOwners::None,
+        WorkspaceSharing::Everyone => ShareableOwners::Everyone,
+        WorkspaceSharing::ServiceAccounts => ShareableOwners::ServiceAccounts,
+    }
+}
+
+/// An organization that another object lives in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// Its id.
+    pub id: OrganizationId,
+    /// Its name in Coder.
+    pub name: String,
+}
+
+/// The organization that a spec names, by reference or by Coder's own name or id. Waits for it.
+///
+/// # Errors
+/// Waiting, when it is not there yet.
+pub async fn parent(
+    cx: &Cx<'_>,
+    instance: &ObjectKey,
+    reference: Option<&ObjectRef>,
+    plain: Option<&str>,
+) -> Result<Parent, Error> {
+    let found = match (reference, plain) {
+        (Some(reference), _) => {
+            let id = referenced(cx, instance, reference)?;
+            cx.get(&Organizations, &id).await?
+        }
+        (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
+        (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
+        (None, Some(name)) => cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name)).await?,
+        (None, None) => {
+            let message = "set exactly one of organizationRef and organization";
+            return Err(Error::terminal(Reason::InvalidSpec, message));
+        }
+    };
+    match found {
+        Some(organization) => Ok(Parent { id: organization.id, name: organization.name }),
+        None => {
+            let what = plain.map_or_else(|| "of organizationRef".to_owned(), str::to_owned);
+            let message = format!("organization {what} does not exist in Coder, or this token does not see it");
+            Err(Error::waiting(Reason::DependencyNotReady, message))
+        }
+    }
+}
+
+/// The id that the referenced custom resource has in its status.
+fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Result<String, Error> {
+    let key = organization_reference(reference, &cx.me.key.namespace).key;
+    let waiting = |why: &str| {
+        Err(Error::waiting(Reason::DependencyNotReady, format!("CoderOrganization {key} {why}")))
+    };
+    let Some(object) = cx.object::<CoderOrganization>(&key) else { return waiting("does not exist") };
+    if object.instance_key() != *instance {
+        let message = format!(
+            "CoderOrganization {key} belongs to CoderInstance {}, this object to {instance}: both must name the same",
+            object.instance_key()
+        );
+        return Err(Error::terminal(Reason::InvalidSpec, message));
+    }
+    if object.metadata.deletion_timestamp.is_some() {
+        return waiting("is being deleted");
+    }
+    match object.status.as_ref().and_then(|status| status.id.clone()) {
+        Some(id) => Ok(id),
+        None => waiting("is not in Coder yet"),
+    }
+}
+
+/// All organizations that the token may see and that are not deleted.
+#[derive(Clone, Debug)]
+pub struct Organizations;
+
+impl Collection for Organizations {
+    type Item = coder::Organization;
+    const NAME: &'static str = "organizations";
+
+    fn id(&self) -> String {
+        Self::NAME.to_owned()
+    }
+
+    fn key(item: &coder::Organization) -> String {
+        item.id.to_string()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<coder::Organization>, coder::Error> {
+        Ok(client.list_organizations().await?.into_iter().map(steady).collect())
+    }
+}
+
+/// Without what moves by itself.
+fn steady(organization: coder::Organization) -> coder::Organization {
+    coder::Organization { updated_at: None, default_org_member_roles: None, ..organization }
+}
+
+/// The members of an organization.
+#[derive(Clone, Debug)]
+pub struct Members(pub OrganizationId);
+
+/// A member, by all that somebody may be called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemberItem {
+    /// The user's id.
+    pub id: UserId,
+    /// The user's name.
+    pub username: String,
+    /// The user's email.
+    pub email: String,
+    /// The roles in the organization, sorted.
+    pub roles: Vec<String>,
+}
+
+impl Collection for Members {
+    type Item = MemberItem;
+    const NAME: &'static str = "members";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(item: &MemberItem) -> String {
+        item.id.to_string()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<MemberItem>, coder::Error> {
+        let members = client.list_members(self.0).await?.into_iter();
+        Ok(members
+            .map(|member| {
+                let mut roles: Vec<String> = member.roles.into_iter().map(|role| role.name).collect();
+                roles.sort();
+                MemberItem { id: member.user_id, username: member.username, email: member.email, roles }
+            })
+            .collect())
+    }
+}
+
+const SHARING_KEY: &str = "settings";
+
+/// The workspace sharing of an organization: always one item.
+#[derive(Clone, Debug)]
+struct Sharing(OrganizationId);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct SharingItem {
+    owners: ShareableOwners,
+    globally_disabled: bool,
+}
+
+impl Collection for Sharing {
+    type Item = SharingItem;
+    const NAME: &'static str = "workspace_sharing";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(_: &SharingItem) -> String {
+        SHARING_KEY.to_owned()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<SharingItem>, coder::Error> {
+        let settings = client.workspace_sharing(self.0).await?;
+        Ok(vec![SharingItem { owners: settings.owners(), globally_disabled: settings.sharing_globally_disabled }])
+    }
+}
+
+/// The templates of an organization.
+#[derive(Clone, Debug)]
+struct Templates(OrganizationId);
+
+impl Collection for Templates {
+    type Item = coder::Template;
+    const NAME: &'static str = "templates";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(item: &coder::Template) -> String {
+        item.id.to_string()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<coder::Template>, coder::Error> {
+        client.list_templates(self.0).await
+    }
+}
+
+/// The provisioner keys of an organization.
+#[derive(Clone, Debug)]
+struct ProvisionerKeys(OrganizationId);
+
+impl Collection for ProvisionerKeys {
+    type Item = coder::ProvisionerKey;
+    const NAME: &'static str = "provisioner_keys";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(item: &coder::ProvisionerKey) -> String {
+        item.id.to_string()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<coder::ProvisionerKey>, coder::Error> {
+        client.list_provisioner_keys(self.0).await
+    }
+}
+
+/// The names of the custom roles of an organization.
+#[derive(Clone, Debug)]
+struct CustomRoles(OrganizationId);
+
+impl Collection for CustomRoles {
+    type Item = String;
+    const NAME: &'static str = "custom_roles";
+
+    fn id(&self) -> String {
+        format!("{}/{}", Self::NAME, self.0)
+    }
+
+    fn key(item: &String) -> String {
+        item.clone()
+    }
+
+    async fn list(&self, client: &Client) -> Result<Vec<String>, coder::Error> {
+        let roles = client.list_organization_roles(self.0).await?.into_iter();
+        Ok(roles.filter(|role| !role.built_in).map(|role| role.name).collect())
+    }
+}
