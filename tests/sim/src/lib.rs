@@ -23,6 +23,7 @@
 #![allow(clippy::unnecessary_wraps)]
 
 mod answer;
+mod audit;
 mod behind;
 mod clock;
 mod control;

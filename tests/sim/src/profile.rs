@@ -109,8 +109,15 @@ pub(crate) struct Traits {
     pub(crate) custom_role_put_drops_unknown: bool,
     /// A User Admin may change the group sync of any organization (recording 10).
     pub(crate) user_admin_group_sync: bool,
-    /// A User Admin may change groups of organizations that it is no member of (recording 14).
-    pub(crate) user_admin_everywhere: bool,
+    /// After changing a group the older server looks its organization up with the caller's rights. If it may not be read,
+    /// an error is written in front of the answer: status 500, two bodies, and the change is done (recording 14).
+    pub(crate) patched_group_needs_organization: bool,
+    /// The audit log has the IdP sync settings (recording 14).
+    pub(crate) audit_of_settings: bool,
+    /// Reading the audit log without permission is refused; the older server answers an empty one (recording 14).
+    pub(crate) forbidden_audit: bool,
+    /// A dormant user that becomes active by signing in is an entry of the audit log (counts of recording 14).
+    pub(crate) audit_of_activation: bool,
     /// The OAuth2 provider can be used at all (v2.25; recording 09).
     pub(crate) oauth2_provider: bool,
     /// A deleted user loses its memberships (v2.34; recording 11).
@@ -157,7 +164,10 @@ const MAIN: Traits = Traits {
     exclude_members: true,
     custom_role_put_drops_unknown: true,
     user_admin_group_sync: true,
-    user_admin_everywhere: true,
+    patched_group_needs_organization: false,
+    audit_of_settings: true,
+    forbidden_audit: true,
+    audit_of_activation: true,
     oauth2_provider: true,
     deleted_user_leaves: true,
     first_user_counted: true,
@@ -220,7 +230,10 @@ const V2_16_1: Traits = Traits {
     exclude_members: false,
     custom_role_put_drops_unknown: false,
     user_admin_group_sync: false,
-    user_admin_everywhere: false,
+    patched_group_needs_organization: true,
+    audit_of_settings: false,
+    forbidden_audit: false,
+    audit_of_activation: false,
     oauth2_provider: false,
     deleted_user_leaves: false,
     first_user_counted: false,

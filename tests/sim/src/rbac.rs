@@ -92,9 +92,7 @@ impl Rights {
     }
 
     pub(crate) fn group_write(&self, organization: Uuid) -> bool {
-        self.is_owner()
-            || (self.site("user-admin") && (self.traits().user_admin_everywhere || self.is_member(organization)))
-            || self.org(organization, &["organization-admin", "organization-user-admin"])
+        self.member_write(organization)
     }
 
     /// Groups that the user is not in.
@@ -136,5 +134,17 @@ impl Rights {
                 role,
                 "organization-member" | "organization-workspace-access" | "agents-access"
             )
+    }
+
+    /// All of the audit log.
+    pub(crate) fn audit_read(&self) -> bool {
+        self.any_site(&["owner", "auditor"])
+    }
+
+    /// The organizations whose part of the audit log may be read.
+    pub(crate) fn audited_organizations(&self) -> Vec<Uuid> {
+        let ids = self.organizations.keys().copied();
+        ids.filter(|id| self.org(*id, &["organization-admin", "organization-auditor"]))
+            .collect()
     }
 }

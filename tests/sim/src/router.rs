@@ -4,6 +4,7 @@ use axum::http::Method;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::{Fields as Watched, Note};
 use crate::journal::Effect;
 use crate::json::{self, Fields};
 use crate::profile::Profile;
@@ -176,6 +177,8 @@ pub(crate) struct Call<'a> {
     pub(crate) body: &'a [u8],
     /// What the handler changed: it says so here.
     pub(crate) effect: Effect,
+    /// What the audit log gets to know: the handler notes it here.
+    pub(crate) note: Option<Note>,
 }
 
 impl Call<'_> {
@@ -224,6 +227,13 @@ impl Call<'_> {
 
     pub(crate) fn deleted(&mut self, kind: &'static str, id: impl std::fmt::Display) {
         self.effect = Effect::Deleted(kind, id.to_string());
+    }
+
+    /// What an object is after the change.
+    pub(crate) fn noted_after(&mut self, fields: Watched) {
+        if let Some(note) = &mut self.note {
+            note.after = fields;
+        }
     }
 
     /// The organization in the path, if the caller may read it.

@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Record;
 use crate::control;
 use crate::faults::{Before, Faults, Planned};
 use crate::journal::{Effect, Entry, Journal};
@@ -323,21 +324,31 @@ fn guarded(
     {
         return (Answer::not_entitled(feature), Effect::None);
     }
+    let audited = state.feature_enabled("audit_log");
     let rights: Rights = state.rights(me);
+    let query = request.pairs();
     let mut call = Call {
         state,
         me,
         rights,
         params,
-        query: request.pairs(),
+        query,
         body: &request.body,
         effect: Effect::None,
+        note: None,
     };
     let outcome: Outcome = (route.handler)(&mut call);
-    match outcome {
-        Ok(answer) => (answer, call.effect),
+    let (note, actor, effect) = (call.note, call.me, call.effect);
+    let (answer, effect) = match outcome {
+        Ok(answer) => (answer, effect),
         Err(answer) => (answer, Effect::None),
+    };
+    if let Some(note) = note.filter(|_| audited) {
+        let agent = request.header("user-agent").unwrap_or_default().to_owned();
+        let record = Record::of(note, actor, answer.status, state.now(), request.peer.to_string(), agent);
+        state.audit_log.push(record);
     }
+    (answer, effect)
 }
 
 fn unauthorized(state: &State, problem: &TokenProblem) -> Answer {

@@ -4,6 +4,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::{Fields as Watched, Note, SETTINGS_ID};
 use crate::json::{self, Fields, decode_uuid};
 use crate::router::{Call, Route};
 use crate::state::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
@@ -94,6 +95,75 @@ fn change(call: &Call<'_>, mapping: &mut Option<Mapping>, ids: bool) -> Result<(
     Ok(())
 }
 
+fn keep(settings: &Value) -> Watched {
+    settings.as_object().cloned().unwrap_or_default()
+}
+
+fn watched_site(call: &Call<'_>, sync: &OrganizationSync) -> Watched {
+    let mut watched = keep(&sync.json(call.profile()));
+    if let Some(assign_default) = watched.remove("organization_assign_default") {
+        watched.insert("assign_default".to_owned(), assign_default);
+    }
+    watched
+}
+
+/// Settings that were never written have no mapping at all.
+fn watched_groups(call: &Call<'_>, sync: Option<&GroupSync>) -> Watched {
+    sync.map(|sync| keep(&sync.json(call.profile()))).unwrap_or_default()
+}
+
+fn watched_roles(call: &Call<'_>, sync: Option<&RoleSync>) -> Watched {
+    sync.map(|sync| keep(&sync.json(call.profile()))).unwrap_or_default()
+}
+
+/// Noted before anything is looked at: refused and unreadable changes are entries too (recording 14).
+fn note_settings(call: &mut Call<'_>, kind: &'static str, target: &str, organization: Uuid, before: Watched) {
+    if call.state.traits().audit_of_settings {
+        call.note = Some(
+            Note::new(kind, "write", SETTINGS_ID, target)
+                .within(organization)
+                .before(before),
+        );
+    }
+}
+
+fn note_site(call: &mut Call<'_>) {
+    let before = watched_site(call, &call.state.organization_sync);
+    note_settings(
+        call,
+        "idp_sync_settings_organization",
+        "Organization Sync",
+        Uuid::nil(),
+        before,
+    );
+}
+
+fn note_groups(call: &mut Call<'_>) -> Result<(), Answer> {
+    let organization = call.organization()?;
+    let before = watched_groups(call, call.state.group_sync.get(&organization));
+    note_settings(
+        call,
+        "idp_sync_settings_group",
+        "Organization Group Sync",
+        organization,
+        before,
+    );
+    Ok(())
+}
+
+fn note_roles(call: &mut Call<'_>) -> Result<(), Answer> {
+    let organization = call.organization()?;
+    let before = watched_roles(call, call.state.role_sync.get(&organization));
+    note_settings(
+        call,
+        "idp_sync_settings_role",
+        "Organization Role Sync",
+        organization,
+        before,
+    );
+    Ok(())
+}
+
 fn site(call: &Call<'_>) -> Result<(), Answer> {
     if call.rights.site_idp_sync() {
         Ok(())
@@ -124,12 +194,15 @@ fn get_site(call: &mut Call<'_>) -> Outcome {
 
 fn set_site(call: &mut Call<'_>, sync: OrganizationSync) -> Answer {
     let answer = Answer::json(200, &sync.json(call.profile()));
+    let watched = watched_site(call, &sync);
+    call.noted_after(watched);
     call.state.organization_sync = sync;
     call.updated("idp_sync_settings_organization", call.state.deployment_id);
     answer
 }
 
 fn patch_site(call: &mut Call<'_>) -> Outcome {
+    note_site(call);
     site(call)?;
     let fields = call.fields("OrganizationSyncSettings")?;
     let sync = OrganizationSync {
@@ -141,6 +214,7 @@ fn patch_site(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_site_config(call: &mut Call<'_>) -> Outcome {
+    note_site(call);
     site(call)?;
     let fields = call.fields("PatchOrganizationIDPSyncConfigRequest")?;
     let sync = OrganizationSync {
@@ -152,6 +226,7 @@ fn patch_site_config(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_site_mapping(call: &mut Call<'_>) -> Outcome {
+    note_site(call);
     site(call)?;
     let mut sync = call.state.organization_sync.clone();
     change(call, &mut sync.mapping, true)?;
@@ -169,6 +244,8 @@ fn get_groups(call: &mut Call<'_>) -> Outcome {
 
 fn set_groups(call: &mut Call<'_>, organization: Uuid, sync: GroupSync) -> Answer {
     let answer = Answer::json(200, &sync.json(call.profile()));
+    let watched = watched_groups(call, Some(&sync));
+    call.noted_after(watched);
     call.state.group_sync.insert(organization, sync);
     call.updated("idp_sync_settings_group", organization);
     answer
@@ -183,6 +260,7 @@ fn regex_filter(fields: &Fields) -> Result<Option<String>, Answer> {
 }
 
 fn patch_groups(call: &mut Call<'_>) -> Outcome {
+    note_groups(call)?;
     let organization = in_organization(call)?;
     let fields = call.fields("GroupSyncSettings")?;
     let sync = GroupSync {
@@ -209,6 +287,7 @@ fn patch_groups(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_groups_config(call: &mut Call<'_>) -> Outcome {
+    note_groups(call)?;
     let organization = in_organization(call)?;
     let fields = call.fields("PatchGroupIDPSyncConfigRequest")?;
     let sync = GroupSync {
@@ -221,6 +300,7 @@ fn patch_groups_config(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_groups_mapping(call: &mut Call<'_>) -> Outcome {
+    note_groups(call)?;
     let organization = in_organization(call)?;
     let mut sync = groups_of(call, organization);
     change(call, &mut sync.mapping, true)?;
@@ -238,12 +318,15 @@ fn get_roles(call: &mut Call<'_>) -> Outcome {
 
 fn set_roles(call: &mut Call<'_>, organization: Uuid, sync: RoleSync) -> Answer {
     let answer = Answer::json(200, &sync.json(call.profile()));
+    let watched = watched_roles(call, Some(&sync));
+    call.noted_after(watched);
     call.state.role_sync.insert(organization, sync);
     call.updated("idp_sync_settings_role", organization);
     answer
 }
 
 fn patch_roles(call: &mut Call<'_>) -> Outcome {
+    note_roles(call)?;
     let organization = in_organization(call)?;
     let fields = call.fields("RoleSyncSettings")?;
     let sync = RoleSync {
@@ -254,6 +337,7 @@ fn patch_roles(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_roles_config(call: &mut Call<'_>) -> Outcome {
+    note_roles(call)?;
     let organization = in_organization(call)?;
     let field = call.fields("PatchRoleIDPSyncConfigRequest")?.string("field")?;
     let sync = RoleSync {
@@ -264,6 +348,7 @@ fn patch_roles_config(call: &mut Call<'_>) -> Outcome {
 }
 
 fn patch_roles_mapping(call: &mut Call<'_>) -> Outcome {
+    note_roles(call)?;
     let organization = in_organization(call)?;
     let mut sync = roles_of(call, organization);
     change(call, &mut sync.mapping, false)?;

@@ -3,9 +3,10 @@
 use serde_json::Value;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::clock::seconds_between;
 use crate::router::{Access, Call, Route};
-use crate::state::{LicenseRefusal, State};
+use crate::state::{LicenseRefusal, State, audited_license};
 use crate::validate::Checks;
 
 pub(super) static ROUTES: &[Route] = &[
@@ -43,6 +44,8 @@ fn create(call: &mut Call<'_>) -> Outcome {
     })?;
     call.created("license", id);
     let license = call.state.licenses.get(&id).ok_or_else(Answer::not_found)?;
+    let note = Note::new("license", "create", license.uuid, &id.to_string());
+    call.note = Some(note.after(audited_license(license)));
     Ok(Answer::json(201, &State::license_json(license)))
 }
 
@@ -52,6 +55,10 @@ fn delete(call: &mut Call<'_>) -> Outcome {
     };
     if !call.rights.deployment_write() {
         return Err(call.forbidden());
+    }
+    if let Some(license) = call.state.licenses.get(&id) {
+        let note = Note::new("license", "delete", license.uuid, &id.to_string());
+        call.note = Some(note.before(audited_license(license)));
     }
     if !call.state.delete_license(id) {
         return Err(Answer::message(404, "Unknown license ID"));

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::router::{Call, Gate, Route};
 use crate::state::{Member, User};
 
@@ -92,12 +93,16 @@ fn add(call: &mut Call<'_>) -> Outcome {
     }
     call.state.insert_member(organization, user.id);
     call.created("organization_member", format!("{organization}/{}", user.id));
+    let note = Note::new("organization_member", "create", user.id, &user.username).within(organization);
+    call.note = Some(note);
+    noted(call, organization, user.id);
     answer(call, organization, user.id)
 }
 
 fn remove(call: &mut Call<'_>) -> Outcome {
     let member = call.member()?;
     let (organization, user) = (member.organization_id, member.user_id);
+    note(call, "delete", organization, user);
     if user == call.me {
         return Err(Answer::message(400, "cannot remove self from an organization"));
     }
@@ -112,6 +117,7 @@ fn remove(call: &mut Call<'_>) -> Outcome {
 fn set_roles(call: &mut Call<'_>) -> Outcome {
     let member = call.member()?;
     let (organization, user) = (member.organization_id, member.user_id);
+    note(call, "write", organization, user);
     if user == call.me {
         return Err(Answer::detail(
             400,
@@ -150,8 +156,33 @@ fn set_roles(call: &mut Call<'_>) -> Outcome {
         return Err(call.forbidden());
     }
     call.state.set_member_roles(organization, user, roles);
+    noted(call, organization, user);
     call.updated("organization_member", format!("{organization}/{user}"));
     answer(call, organization, user)
+}
+
+fn note(call: &mut Call<'_>, action: &'static str, organization: Uuid, user: Uuid) {
+    let Some(member) = call.state.members.get(&(organization, user)) else {
+        return;
+    };
+    let name = call
+        .state
+        .users
+        .get(&user)
+        .map(|user| user.username.as_str())
+        .unwrap_or_default();
+    let watched = call.state.audited_member(member);
+    call.note = Some(
+        Note::new("organization_member", action, user, name)
+            .within(organization)
+            .before(watched),
+    );
+}
+
+fn noted(call: &mut Call<'_>, organization: Uuid, user: Uuid) {
+    if let Some(member) = call.state.members.get(&(organization, user)) {
+        call.noted_after(call.state.audited_member(member));
+    }
 }
 
 fn quota(call: &mut Call<'_>) -> Outcome {

@@ -1,5 +1,6 @@
 //! The handlers, one file a subject.
 
+mod audit;
 mod deployment;
 mod groups;
 mod idpsync;
@@ -20,7 +21,8 @@ pub(crate) use sessions::insert_first_user;
 
 /// Every route there is.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 13] = [
+    let tables: [&'static [Route]; 14] = [
+        audit::ROUTES,
         deployment::ROUTES,
         groups::ROUTES,
         idpsync::ROUTES,

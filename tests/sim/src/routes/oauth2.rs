@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome, RBAC_FORBIDDEN};
+use crate::audit::Note;
 use crate::router::{Call, Route};
 use crate::state::OAuth2App;
 use crate::validate::{self, Checks};
@@ -76,6 +77,11 @@ fn wanted(call: &Call<'_>, owner: &'static str, id: Uuid) -> Result<OAuth2App, A
     })
 }
 
+fn watched(app: &OAuth2App) -> crate::audit::Fields {
+    let watched = json!({ "id": app.id, "name": app.name, "callback_url": app.callback_url, "icon": app.icon });
+    watched.as_object().cloned().unwrap_or_default()
+}
+
 fn create(call: &mut Call<'_>) -> Outcome {
     available(call)?;
     let app = wanted(call, "PostOAuth2ProviderAppRequest", Uuid::new_v4())?;
@@ -83,13 +89,16 @@ fn create(call: &mut Call<'_>) -> Outcome {
         return Err(forbidden("creating OAuth2 application"));
     }
     call.created("oauth2_provider_app", app.id);
+    call.note = Some(Note::new("oauth2_provider_app", "create", app.id, &app.name).after(watched(&app)));
     call.state.oauth2_apps.push(app.clone());
     Ok(Answer::json(201, &call.state.oauth2_app_json(&app)))
 }
 
 fn put(call: &mut Call<'_>) -> Outcome {
-    let id = in_path(call)?.id;
+    let before = in_path(call)?;
+    let id = before.id;
     let app = wanted(call, "PutOAuth2ProviderAppRequest", id)?;
+    call.note = Some(Note::new("oauth2_provider_app", "write", id, &before.name).before(watched(&before)));
     if !call.rights.deployment_write() {
         return Err(forbidden("updating OAuth2 application"));
     }
@@ -97,11 +106,14 @@ fn put(call: &mut Call<'_>) -> Outcome {
         *stored = app.clone();
     }
     call.updated("oauth2_provider_app", id);
+    call.noted_after(watched(&app));
     Ok(Answer::json(200, &call.state.oauth2_app_json(&app)))
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome {
-    let id = in_path(call)?.id;
+    let app = in_path(call)?;
+    let id = app.id;
+    call.note = Some(Note::new("oauth2_provider_app", "delete", id, &app.name).before(watched(&app)));
     if !call.rights.deployment_write() {
         return Err(forbidden("deleting OAuth2 application"));
     }
@@ -131,6 +143,7 @@ fn create_secret(call: &mut Call<'_>) -> Outcome {
     }
     let secret = call.state.insert_oauth2_secret(app.id);
     call.created("oauth2_provider_app_secret", secret.id);
+    call.note = Some(Note::new("oauth2_provider_app_secret", "create", secret.id, ""));
     Ok(Answer::json(
         201,
         &json!({ "id": secret.id, "client_secret_full": secret.full }),
@@ -149,6 +162,7 @@ fn delete_secret(call: &mut Call<'_>) -> Outcome {
     if secret.app != app.id {
         return Err(Answer::message(400, "App ID does not match secret app ID."));
     }
+    call.note = Some(Note::new("oauth2_provider_app_secret", "delete", id, ""));
     if !call.rights.deployment_write() {
         return Err(forbidden("deleting OAuth2 client secret"));
     }

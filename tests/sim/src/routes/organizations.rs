@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome, RBAC_FORBIDDEN};
+use crate::audit::Note;
 use crate::router::{Call, Gate, Route};
 use crate::validate::{self, Checks};
 
@@ -71,11 +72,16 @@ fn create(call: &mut Call<'_>) -> Outcome {
     // Whoever makes an organization becomes its first member.
     call.state.insert_member(id, call.me);
     call.created("organization", id);
+    note(call, "create", id);
+    if let Some(note) = &mut call.note {
+        note.after = std::mem::take(&mut note.before);
+    }
     answer(call, 201, id)
 }
 
 fn patch(call: &mut Call<'_>) -> Outcome {
     let id = call.organization()?;
+    note(call, "write", id);
     let fields = call.fields("UpdateOrganizationRequest")?;
     let (name, display_name) = (fields.string("name")?, fields.string("display_name")?);
     let (description, icon) = (fields.opt_string("description")?, fields.opt_string("icon")?);
@@ -136,11 +142,13 @@ fn patch(call: &mut Call<'_>) -> Outcome {
         }
     });
     call.updated("organization", id);
+    noted(call, id);
     answer(call, 200, id)
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome {
     let id = call.organization()?;
+    note(call, "delete", id);
     if id == call.state.default_organization() {
         return Err(Answer::message(400, "Default organization cannot be deleted."));
     }
@@ -175,6 +183,7 @@ fn get_sharing(call: &mut Call<'_>) -> Outcome {
 
 fn patch_sharing(call: &mut Call<'_>) -> Outcome {
     let id = call.organization()?;
+    note(call, "write", id);
     if !call.rights.organization_write(id) {
         return Err(call.forbidden());
     }
@@ -202,6 +211,7 @@ fn patch_sharing(call: &mut Call<'_>) -> Outcome {
     // The setting lives in the organization's row, which moves and gets a new time.
     call.state.edit_organization(id, |_| {});
     call.updated("workspace_sharing", id);
+    noted(call, id);
     Ok(Answer::json(200, &body))
 }
 
@@ -211,6 +221,23 @@ fn sharing(owners: &str) -> Value {
         "sharing_disabled": owners == "none",
         "shareable_workspace_owners": owners,
     })
+}
+
+fn note(call: &mut Call<'_>, action: &'static str, id: uuid::Uuid) {
+    if let Some(found) = call.state.organizations.get(&id) {
+        let watched = call.state.audited_organization(found);
+        call.note = Some(
+            Note::new("organization", action, id, &found.name)
+                .within(id)
+                .before(watched),
+        );
+    }
+}
+
+fn noted(call: &mut Call<'_>, id: uuid::Uuid) {
+    if let Some(found) = call.state.organizations.get(&id) {
+        call.noted_after(call.state.audited_organization(found));
+    }
 }
 
 fn reserved() -> Answer {

@@ -4,7 +4,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::router::{Call, Gate, Route};
+use crate::state::audited_proxy;
 use crate::validate::Checks;
 
 const PROXIES: &str = "/api/v2/workspaceproxies";
@@ -74,6 +76,8 @@ fn create(call: &mut Call<'_>) -> Outcome {
         return Err(Answer::internal_forbidden());
     }
     if call.state.proxy_name_taken(&name, None) {
+        // The database notices when the row has its number already (recording 14).
+        call.state.last_region_id += 1;
         return Err(Answer::message(
             409,
             format!("Workspace proxy with name {name:?} already exists."),
@@ -81,6 +85,9 @@ fn create(call: &mut Call<'_>) -> Outcome {
     }
     let id = call.state.insert_proxy(&name, &display_name, &icon);
     call.created("workspace_proxy", id);
+    if let Some(proxy) = call.state.proxies.get(&id) {
+        call.note = Some(Note::new("workspace_proxy", "create", id, &name).after(audited_proxy(proxy)));
+    }
     let token = call.state.proxies.get(&id).map(|proxy| proxy.token.clone());
     Ok(Answer::json(
         201,
@@ -91,6 +98,7 @@ fn create(call: &mut Call<'_>) -> Outcome {
 fn patch(call: &mut Call<'_>) -> Outcome {
     let primary = is_primary(call);
     let target = if primary { Uuid::nil() } else { in_path(call)? };
+    note(call, "write", target);
     let fields = call.fields("PatchWorkspaceProxy")?;
     let (body_id, name) = (fields.uuid("id")?, fields.string("name")?);
     let (display_name, icon) = (fields.string("display_name")?, fields.string("icon")?);
@@ -133,7 +141,16 @@ fn patch(call: &mut Call<'_>) -> Outcome {
     let body = json!({ "proxy": json_of(call, target)?, "proxy_token": token });
     call.state.check_proxies();
     call.updated("workspace_proxy", target);
+    if let Some(proxy) = call.state.proxies.get(&target) {
+        call.noted_after(audited_proxy(proxy));
+    }
     Ok(Answer::json(200, &body))
+}
+
+fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
+    if let Some(proxy) = call.state.proxies.get(&id) {
+        call.note = Some(Note::new("workspace_proxy", action, id, &proxy.name).before(audited_proxy(proxy)));
+    }
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome {
@@ -141,6 +158,7 @@ fn delete(call: &mut Call<'_>) -> Outcome {
         return Err(Answer::message(400, "Cannot delete primary proxy"));
     }
     let id = in_path(call)?;
+    note(call, "delete", id);
     if !call.rights.deployment_write() {
         return Err(Answer::not_found());
     }

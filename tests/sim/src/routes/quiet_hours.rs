@@ -6,7 +6,9 @@ use jiff::{ToSpan, Zoned};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::router::{Call, Gate, Route};
+use crate::state::audited_user;
 use crate::validate::Checks;
 
 const QUIET_HOURS: &str = "/api/v2/users/{user}/quiet-hours";
@@ -28,7 +30,9 @@ fn get(call: &mut Call<'_>) -> Outcome {
 }
 
 fn put(call: &mut Call<'_>) -> Outcome {
-    let id = call.user()?.id;
+    let user = call.user()?;
+    let id = user.id;
+    call.note = Some(Note::new("user", "write", id, &user.username).before(audited_user(user)));
     let schedule = call.fields("UpdateUserQuietHoursScheduleRequest")?.string("schedule")?;
     Checks::new().required("schedule", &schedule).done()?;
     if id != call.me && !call.rights.user_write() {
@@ -47,6 +51,9 @@ fn put(call: &mut Call<'_>) -> Outcome {
     // The user's `updated_at` stays (recordings 08 and 10).
     call.state.edit_user(id, |user| user.quiet_hours = Some(normal));
     call.updated("quiet_hours", id);
+    if let Some(user) = call.state.users.get(&id) {
+        call.noted_after(audited_user(user));
+    }
     Ok(Answer::json(200, &body))
 }
 

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::json::Fields;
 use crate::router::{Call, Gate, Route};
-use crate::state::{CustomRole, permission_problem};
+use crate::state::{CustomRole, audited_custom_role, permission_problem};
 use crate::validate::{self, Checks};
 
 const ROLES: &str = "/api/v2/organizations/{organization}/members/roles";
@@ -88,6 +89,7 @@ fn wanted(call: &Call<'_>, organization: Uuid, drop_unknown: bool) -> Result<Wan
         }
     }
     let role = CustomRole {
+        id: Uuid::new_v4(),
         organization_id: organization,
         name: name.to_lowercase(),
         display_name,
@@ -160,6 +162,8 @@ fn create(call: &mut Call<'_>) -> Outcome {
     }
     let body = call.state.custom_role_json(&role);
     call.created("custom_role", format!("{organization}/{}", role.name));
+    let note = Note::new("custom_role", "create", role.id, &role.name).within(organization);
+    call.note = Some(note.after(audited_custom_role(&role)));
     call.state.custom_roles.push(role);
     Ok(Answer::json(200, &body))
 }
@@ -168,13 +172,25 @@ fn update(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
     let drop_unknown = call.state.traits().custom_role_put_drops_unknown;
     let wanted = wanted(call, organization, drop_unknown)?;
+    let mut roles = call.state.custom_roles.iter();
+    let stored = roles.position(|other| other.organization_id == organization && other.name == wanted.role.name);
+    let stored = stored.and_then(|index| call.state.custom_roles.get(index).map(|role| (index, role.clone())));
+    if let Some((_, before)) = &stored {
+        let note = Note::new("custom_role", "write", before.id, &before.name).within(organization);
+        call.note = Some(note.before(audited_custom_role(before)));
+    }
     refuse(call, &wanted)?;
-    let role = wanted.role;
+    let (index, before) = stored.ok_or_else(Answer::not_found)?;
+    let role = CustomRole {
+        id: before.id,
+        ..wanted.role
+    };
     let body = call.state.custom_role_json(&role);
-    let mut roles = call.state.custom_roles.iter_mut();
-    let stored = roles.find(|other| other.organization_id == organization && other.name == role.name);
-    *stored.ok_or_else(Answer::not_found)? = role.clone();
+    call.noted_after(audited_custom_role(&role));
     call.updated("custom_role", format!("{organization}/{}", role.name));
+    if let Some(stored) = call.state.custom_roles.get_mut(index) {
+        *stored = role;
+    }
     Ok(Answer::json(200, &body))
 }
 
@@ -195,6 +211,11 @@ fn delete(call: &mut Call<'_>) -> Outcome {
             format!("No custom role with the name {name} found"),
             "no role found",
         ));
+    }
+    let mut roles = call.state.custom_roles.iter();
+    if let Some(role) = roles.find(|role| role.organization_id == organization && role.name == name) {
+        let note = Note::new("custom_role", "delete", role.id, &name).within(organization);
+        call.note = Some(note.before(audited_custom_role(role)));
     }
     call.state.delete_custom_role(organization, &name);
     call.deleted("custom_role", format!("{organization}/{name}"));

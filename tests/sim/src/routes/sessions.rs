@@ -4,8 +4,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::{Note, Record};
 use crate::router::{Access, Call, Route};
-use crate::state::{NewUser, State, UserStatus};
+use crate::state::{NewUser, State, User, UserStatus, audited_user};
 use crate::validate::{self, Checks};
 
 pub(super) static ROUTES: &[Route] = &[
@@ -96,17 +97,36 @@ fn login(call: &mut Call<'_>) -> Outcome {
             ));
         }
         UserStatus::Dormant => {
+            let before = user.clone();
             let (now, seen) = (call.state.now(), call.state.traits().sign_in_is_seen);
             call.state.edit_user(id, |user| {
                 user.status = UserStatus::Active;
                 user.updated_at = now;
                 user.last_seen_at = if seen { Some(now) } else { user.last_seen_at };
             });
+            log_activation(call.state, &before);
         }
         UserStatus::Active => {}
     }
     let token = call.state.insert_api_key(id, None, later(call.state.now(), DAYS));
+    // Whoever signs in is the one the log names.
+    call.me = id;
+    call.note = Some(Note::new("api_key", "login", id, ""));
     Ok(Answer::json(201, &json!({ "session_token": token })))
+}
+
+/// The server makes an entry of its own, in the user's name, when a dormant user becomes active.
+fn log_activation(state: &mut State, before: &User) {
+    if !state.traits().audit_of_activation || !state.feature_enabled("audit_log") {
+        return;
+    }
+    let Some(user) = state.users.get(&before.id) else {
+        return;
+    };
+    let note = Note::new("user", "write", user.id, &user.username);
+    let note = note.before(audited_user(before)).after(audited_user(user));
+    let record = Record::of(note, user.id, 200, state.now(), "127.0.0.1".to_owned(), String::new());
+    state.audit_log.push(record);
 }
 
 fn create_token(call: &mut Call<'_>) -> Outcome {

@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
+use crate::audit::Note;
 use crate::router::{Call, Route};
-use crate::state::{NewUser, User, UserStatus, site_role};
+use crate::state::{NewUser, User, UserStatus, audited_user, site_role};
 use crate::validate::{self, Checks};
 
 const USER: &str = "/api/v2/users/{user}";
@@ -108,6 +109,10 @@ fn create(call: &mut Call<'_>) -> Outcome {
     };
     let id = call.state.insert_user(new);
     call.created("user", id);
+    note(call, "create", id);
+    if let Some(note) = &mut call.note {
+        note.after = std::mem::take(&mut note.before);
+    }
     answer(call, 201, id)
 }
 
@@ -182,6 +187,7 @@ fn check_login(call: &mut Call<'_>, login_type: &str, password: &str, service_ac
 
 fn profile(call: &mut Call<'_>) -> Outcome {
     let id = call.user()?.id;
+    note(call, "write", id);
     let fields = call.fields("UpdateUserProfileRequest")?;
     let (username, name) = (fields.string("username")?, fields.string("name")?);
     let avatar_url = fields.string("avatar_url")?;
@@ -209,12 +215,14 @@ fn profile(call: &mut Call<'_>) -> Outcome {
         user.updated_at = now;
     });
     call.updated("user", id);
+    noted(call, id);
     answer(call, 200, id)
 }
 
 fn roles(call: &mut Call<'_>) -> Outcome {
     let user = call.user()?;
     let (id, before) = (user.id, user.roles.clone());
+    note(call, "write", id);
     if id == call.me {
         return Err(Answer::message(400, "You cannot change your own roles."));
     }
@@ -236,6 +244,7 @@ fn roles(call: &mut Call<'_>) -> Outcome {
     }
     call.state.edit_user(id, |user| user.roles = roles);
     call.updated("user", id);
+    noted(call, id);
     answer(call, 200, id)
 }
 
@@ -259,11 +268,13 @@ fn activate(call: &mut Call<'_>) -> Outcome {
 
 fn set_status(call: &mut Call<'_>, status: UserStatus) -> Outcome {
     let id = call.user()?.id;
+    note(call, "write", id);
     if !call.rights.user_write() {
         return Err(Answer::not_found());
     }
     call.state.set_user_status(id, status);
     call.updated("user", id);
+    noted(call, id);
     answer(call, 200, id)
 }
 
@@ -294,6 +305,7 @@ fn password(call: &mut Call<'_>) -> Outcome {
 fn delete(call: &mut Call<'_>) -> Outcome {
     let user = call.user()?;
     let (id, workspaces) = (user.id, user.workspaces);
+    note(call, "delete", id);
     if id == call.me {
         return Err(Answer::message(403, "You cannot delete yourself!"));
     }
@@ -308,7 +320,20 @@ fn delete(call: &mut Call<'_>) -> Outcome {
     }
     call.state.delete_user(id);
     call.deleted("user", id);
+    noted(call, id);
     Ok(Answer::message(200, "User has been deleted!"))
+}
+
+fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
+    if let Some(user) = call.state.users.get(&id) {
+        call.note = Some(Note::new("user", action, id, &user.username).before(audited_user(user)));
+    }
+}
+
+fn noted(call: &mut Call<'_>, id: Uuid) {
+    if let Some(user) = call.state.users.get(&id) {
+        call.noted_after(audited_user(user));
+    }
 }
 
 fn answer(call: &Call<'_>, status: u16, id: Uuid) -> Outcome {

@@ -33,7 +33,7 @@ pub(crate) struct RoleSync {
 
 impl OrganizationSync {
     /// Before the first write the deployment's flags apply: everyone gets the default organization.
-    pub(crate) fn at_birth(_: Profile) -> Self {
+    pub(crate) fn at_birth() -> Self {
         Self {
             assign_default: true,
             ..Self::default()

@@ -6,6 +6,7 @@
 //! Rows carry a `seq`, renewed by every write. Lists that the real server does not sort come in the order of its table,
 //! where a written row moves to the end: sorting by `seq` reproduces that (recordings 02, 05 and 10).
 
+mod audited;
 mod entitlements;
 mod groups;
 mod idpsync;
@@ -24,6 +25,7 @@ use serde::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::audit::Record;
 use crate::clock::Clock;
 use crate::profile::{Profile, Traits};
 use crate::ratelimit::Limiter;
@@ -38,6 +40,7 @@ pub use proxies::{Proxy, ProxyStatus};
 pub use roles::CustomRole;
 pub use users::{User, UserStatus};
 
+pub(crate) use audited::{audited_custom_role, audited_license, audited_proxy, audited_user};
 pub(crate) use entitlements::LicenseRefusal;
 pub(crate) use groups::{GroupChange, MemberOrder};
 pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
@@ -88,6 +91,8 @@ pub(crate) struct State {
     pub(crate) dismissed_healthchecks: Vec<String>,
     pub(crate) oauth2_apps: Vec<OAuth2App>,
     pub(crate) oauth2_secrets: Vec<OAuth2Secret>,
+    pub(crate) audit_log: Vec<Record>,
+    pub(crate) last_region_id: i32,
 }
 
 impl State {
@@ -120,7 +125,7 @@ impl State {
             primary_display_name: "Default".to_owned(),
             primary_icon: "/emojis/1f3e1.png".to_owned(),
             proxies_checked_at: now,
-            organization_sync: OrganizationSync::at_birth(profile),
+            organization_sync: OrganizationSync::at_birth(),
             group_sync: HashMap::new(),
             role_sync: HashMap::new(),
             sharing: HashMap::new(),
@@ -133,6 +138,8 @@ impl State {
             dismissed_healthchecks: Vec::new(),
             oauth2_apps: Vec::new(),
             oauth2_secrets: Vec::new(),
+            audit_log: Vec::new(),
+            last_region_id: 0,
         };
         state.insert_default_organization();
         state

@@ -85,6 +85,8 @@ pub struct Proxy {
     #[serde(serialize_with = "super::serialize_time")]
     pub updated_at: Timestamp,
     #[serde(skip)]
+    pub(crate) region_id: i32,
+    #[serde(skip)]
     pub(crate) seq: u64,
 }
 
@@ -92,6 +94,7 @@ impl State {
     /// Makes a proxy with a token, and checks all proxies.
     pub(crate) fn insert_proxy(&mut self, name: &str, display_name: &str, icon: &str) -> Uuid {
         let (id, now, seq) = (Uuid::new_v4(), self.now(), self.next_seq());
+        self.last_region_id += 1;
         self.proxies.insert(
             id,
             Proxy {
@@ -104,6 +107,7 @@ impl State {
                 health: ProxyStatus::unregistered(),
                 created_at: now,
                 updated_at: now,
+                region_id: self.last_region_id,
                 seq,
             },
         );

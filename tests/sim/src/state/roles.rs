@@ -9,6 +9,8 @@ use super::State;
 /// A custom role of an organization.
 #[derive(Clone, Debug, Serialize)]
 pub struct CustomRole {
+    /// The id the audit log knows it by.
+    pub id: Uuid,
     /// The organization.
     pub organization_id: Uuid,
     /// Its name, in lower case.

@@ -281,9 +281,18 @@ impl State {
             .collect();
         memberships.sort_by_key(|member| member.seq);
         let organizations: Vec<Uuid> = memberships.iter().map(|member| member.organization_id).collect();
-        let mut body = self.reduced_user_json(user);
+        let mut body = self.user_without_organizations_json(user);
         if let Some(object) = body.as_object_mut() {
             object.insert("organization_ids".to_owned(), json!(organizations));
+        }
+        body
+    }
+
+    /// A user as the audit log shows it.
+    pub(crate) fn user_without_organizations_json(&self, user: &User) -> Value {
+        let mut body = self.reduced_user_json(user);
+        if let Some(object) = body.as_object_mut() {
+            object.insert("organization_ids".to_owned(), json!([]));
             object.insert("roles".to_owned(), site_roles_json(&user.roles));
             if !self.traits().verbose_users {
                 object.insert("has_ai_seat".to_owned(), json!(false));

@@ -18,6 +18,8 @@ const KEPT: [&str; 6] = [
     "location",
     "www-authenticate",
 ];
+/// How the recorder called itself.
+const RECORDER: &str = "Python-urllib/3.11";
 /// What every recorded user signs in with.
 const PASSWORD: &str = "SomeSecurePassword!1";
 
@@ -56,8 +58,8 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// The parts of a recording in order, up to and including the one that begins with `last`.
-pub(crate) fn parts(profile: Profile, last: &str) -> Vec<Part> {
+/// The parts of a recording in order.
+pub(crate) fn parts(profile: Profile) -> Vec<Part> {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("recordings")
         .join(profile.name());
@@ -68,7 +70,6 @@ pub(crate) fn parts(profile: Profile, last: &str) -> Vec<Part> {
         .iter()
         .map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), path));
     named
-        .filter(|(name, _)| name[..2] <= *last)
         .map(|(name, path)| {
             let text = std::fs::read_to_string(path).expect("a readable recording");
             let exchanges = text
@@ -94,7 +95,7 @@ impl Conversation {
     pub(crate) async fn start(profile: Profile) -> Self {
         // A second installation fails; the first is enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let first = &parts(profile, "00")[0].exchanges;
+        let first = &parts(profile)[0].exchanges;
         let find = |name: &str| find(&Value::Array(first.clone()), name).expect("recorded");
         let start = find("refreshed_at").parse().expect("a time");
         let sim = Sim::builder(profile)
@@ -145,7 +146,7 @@ impl Conversation {
                     && exchange["actor"] == exception.actor
             });
             let differences = self.exchange(exchange, exception).await;
-            self.unrecorded_after(&step).await;
+            self.unrecorded_after(&part.name, &step).await;
             if !differences.is_empty() {
                 let request = &exchange["request"];
                 let call = format!(
@@ -180,6 +181,9 @@ impl Conversation {
             actor => Some(self.tokens.get(actor).expect("the actor has a token").clone()),
         };
         let mut builder = self.request(method, &path, token.as_deref(), body);
+        if request["headers"].get("User-Agent").is_none() {
+            builder = builder.header("User-Agent", RECORDER);
+        }
         for (name, value) in request["headers"].as_object().into_iter().flatten() {
             builder = builder.header(name, value.as_str().expect("a header"));
         }
@@ -207,7 +211,8 @@ impl Conversation {
         let own = match serde_json::from_str(&text) {
             Ok(value) => value,
             Err(_) if text.is_empty() => Value::Null,
-            Err(_) => Value::String(text.chars().take(200).collect()),
+            // Texts were cut by the recorder, perhaps within an id.
+            Err(_) => Value::String(self.bindings.recorded(&text).chars().take(200).collect()),
         };
         if let Some(exception) = exception {
             let mut strictly = Vec::new();
@@ -225,8 +230,10 @@ impl Conversation {
     }
 
     /// After the first user the owner signed in and made a token.
-    async fn unrecorded_after(&mut self, step: &str) {
-        if let Some(name) = step.strip_prefix("user ") {
+    async fn unrecorded_after(&mut self, part: &str, step: &str) {
+        if let Some(name) = step.strip_prefix("user ")
+            && part.starts_with("10")
+        {
             self.newcomer = Some(name.to_owned());
         }
         if step == "refresh too soon" {

@@ -18,9 +18,6 @@ use coder_sim::Profile;
 
 use conversation::{Conversation, Exception};
 
-/// The parts that are replayed: all up to this one.
-const LAST_PART: &str = "13";
-
 /// What is not compared to the letter, with the reason. An exception that is not needed fails the test as well.
 const EXCEPTIONS: &[Exception] = &[Exception {
     profile: Profile::V2_16_1,
@@ -36,7 +33,7 @@ async fn replay(profile: Profile) {
     let mut conversation = Conversation::start(profile).await;
     let (mut matched, mut total) = (0, 0);
     let mut problems = Vec::new();
-    for part in conversation::parts(profile, LAST_PART) {
+    for part in conversation::parts(profile) {
         let mismatches = conversation.play(&part, EXCEPTIONS).await;
         let (of, count) = (part.exchanges.len(), part.exchanges.len() - mismatches.len());
         println!("{:8} {:26} {count:3} of {of:3}", profile.name(), part.name);
