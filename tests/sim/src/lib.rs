@@ -12,7 +12,7 @@
 //! * [`Profile`]: the differences between the recorded servers, as data
 //! * `server`: connections, and a call's way through faults, limiter, licence gate and token to its handler
 //! * `router`, `routes/`: routes and handlers; `answer`, `json`, `validate`, `rbac`, `ratelimit`: what they share
-//! * `state/`: the data and the functions that change it
+//! * `state/`: the data and the functions that change it; `audit`: what the audit log makes of a call
 //! * `control`: the control surface over HTTP, for the binary
 //!
 //! It is judged by its match with the real server and is never bent to what a client would like.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// The key of the recordings' licences, and the one of minted ones.
 const KNOWN_KEYS: [&str; 2] = ["lab", "sim"];
 
-/// What is on a minted licence. The default is a Premium licence for a year with a month of grace.
+/// What is on a minted licence. [`LicenseSpec::premium`] is the usual one; change what a test is about.
 #[derive(Clone, Debug)]
 pub struct LicenseSpec {
     /// `premium`, `enterprise`, or none: then only `features` count.

@@ -79,7 +79,7 @@ pub(crate) async fn serve(listener: TcpListener, shared: Arc<Shared>) -> Infalli
 }
 
 /// A request, read.
-struct Incoming {
+struct Inbound {
     method: Method,
     path: String,
     query: String,
@@ -88,7 +88,7 @@ struct Incoming {
     peer: IpAddr,
 }
 
-impl Incoming {
+impl Inbound {
     fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|value| value.to_str().ok())
     }
@@ -132,7 +132,7 @@ impl Incoming {
 async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Result<Response<Body>, Cut> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 16 << 20).await.map_err(|_| Cut)?;
-    let request = Incoming {
+    let request = Inbound {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
@@ -168,7 +168,7 @@ async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Re
     finish(&planned, &request, shared, answer).await
 }
 
-async fn finish(planned: &Planned, request: &Incoming, shared: &Shared, answer: Answer) -> Result<Response<Body>, Cut> {
+async fn finish(planned: &Planned, request: &Inbound, shared: &Shared, answer: Answer) -> Result<Response<Body>, Cut> {
     if planned.after().await {
         Ok(response(answer, &request.method, Some(shared.profile)))
     } else {
@@ -178,7 +178,7 @@ async fn finish(planned: &Planned, request: &Incoming, shared: &Shared, answer: 
 
 fn record(
     shared: &Shared,
-    request: &Incoming,
+    request: &Inbound,
     template: &'static str,
     actor: String,
     status: Option<u16>,
@@ -199,7 +199,7 @@ fn record(
     });
 }
 
-fn actor_name(state: &State, request: &Incoming) -> String {
+fn actor_name(state: &State, request: &Inbound) -> String {
     let user = match state.authenticate(request.token().as_deref()) {
         Ok(user) | Err(TokenProblem::Suspended(user, _)) => state.users.get(&user),
         Err(_) => None,
@@ -208,7 +208,7 @@ fn actor_name(state: &State, request: &Incoming) -> String {
 }
 
 /// Does what was asked and says who asked, what is answered and what changed.
-fn act(state: &mut State, request: &Incoming, met: Met) -> (String, Answer, Effect) {
+fn act(state: &mut State, request: &Inbound, met: Met) -> (String, Answer, Effect) {
     let actor = actor_name(state, request);
     if !request.path.starts_with("/api/v2") {
         return (actor, outside(request), Effect::None);
@@ -237,7 +237,7 @@ fn act(state: &mut State, request: &Incoming, met: Met) -> (String, Answer, Effe
 }
 
 /// What lies outside the API: a health probe, and the dashboard for everything else.
-fn outside(request: &Incoming) -> Answer {
+fn outside(request: &Inbound) -> Answer {
     if request.path == "/healthz" {
         return Answer::text(200, "text/plain; charset=utf-8", "OK");
     }
@@ -250,7 +250,7 @@ fn outside(request: &Incoming) -> Answer {
 
 fn limit(
     state: &mut State,
-    request: &Incoming,
+    request: &Inbound,
     caller: &Result<Uuid, TokenProblem>,
     login: bool,
 ) -> Result<Verdict, Answer> {
@@ -294,7 +294,7 @@ fn limited(verdict: &Verdict) -> Answer {
 /// Licence gate, token, licence gate again where it comes second, handler.
 fn guarded(
     state: &mut State,
-    request: &Incoming,
+    request: &Inbound,
     route: &'static Route,
     params: Params,
     caller: Result<Uuid, TokenProblem>,
