@@ -17,7 +17,7 @@ const SCRIPT: &str = include_str!("guard.sh");
 
 /// What the guard removes when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
+pub enum Role {
     /// Only kills its server.
     Member,
     /// Removes the run directory too.
@@ -26,7 +26,7 @@ pub(crate) enum Role {
 
 /// A running server. Dropping this kills it.
 #[derive(Debug)]
-pub(crate) struct Guard {
+pub struct Guard {
     name: &'static str,
     log: PathBuf,
     shell: Child,
@@ -36,7 +36,7 @@ pub(crate) struct Guard {
 
 impl Guard {
     /// Starts `command`, with its output in `DIR/NAME.log` and its process id in `DIR/NAME.pid`.
-    pub(crate) fn spawn(directory: &Path, name: &'static str, role: Role, command: &[String]) -> Result<Self> {
+    pub fn spawn(directory: &Path, name: &'static str, role: Role, command: &[String]) -> Result<Self> {
         let mut shell = Command::new("sh")
             .args(["-c", SCRIPT, "guard"])
             .arg(directory)
@@ -62,7 +62,7 @@ impl Guard {
     }
 
     /// An error with the end of the log if the server is no longer running.
-    pub(crate) fn check(&mut self) -> Result<()> {
+    pub fn check(&mut self) -> Result<()> {
         match self.shell.try_wait() {
             Ok(None) => Ok(()),
             Ok(Some(_)) => Err(Error::Ended {
@@ -75,12 +75,29 @@ impl Guard {
     }
 
     /// Lets go of the pipe, without waiting.
-    pub(crate) fn stop(&mut self) {
+    pub fn stop(&mut self) {
         self.lifeline = None;
     }
 
+    /// The server's process id, once the guard has written it down.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        std::fs::read_to_string(self.log.with_extension("pid")).ok()?.trim().parse().ok()
+    }
+
+    /// Where the server's output goes.
+    #[must_use]
+    pub fn log(&self) -> &Path {
+        &self.log
+    }
+
+    /// Whether the server has ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        matches!(self.shell.try_wait(), Ok(Some(_)) | Err(_))
+    }
+
     /// Waits until the server is dead and the guard has tidied up.
-    pub(crate) fn wait(&mut self) -> io::Result<()> {
+    pub fn wait(&mut self) -> io::Result<()> {
         self.shell.wait().map(drop)
     }
 }

@@ -35,6 +35,7 @@ mod user;
 pub use control_plane::{ControlPlane, Options, REUSE_VARIABLE};
 pub use crds::install_crds;
 pub use error::{Error, Result};
+pub use guard::{Guard, Role};
 pub use etcd::EtcdRaw;
 pub use init::init;
 pub use namespace::Namespace;

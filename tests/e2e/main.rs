@@ -1,0 +1,11 @@
+//! The operator as its users meet it: the real binary against a real kube-apiserver and a Coder.
+//!
+//! One file a behaviour. Each test has its own namespace, its own Coder and its own operator process, and waits on
+//! conditions, never on time. `CODER_E2E_URL` and `CODER_E2E_TOKEN` point the suite at a real Coder instead of the
+//! simulated one; tests that need faults, or a server that nobody else uses, then say that they are skipped.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+
+mod support;
+
+mod organization;

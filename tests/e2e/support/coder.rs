@@ -1,0 +1,107 @@
+//! The Coder of a test: the simulated one, or a real one.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use coder_sim::{Profile, Sim};
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+
+/// A Coder server and an owner's token for it.
+pub(crate) struct Coder {
+    pub(crate) url: String,
+    pub(crate) token: String,
+    sim: Option<Sim>,
+    http: reqwest::Client,
+}
+
+impl Coder {
+    /// The server that the environment names, or a simulated one of its own.
+    pub(crate) async fn any() -> Self {
+        match (std::env::var("CODER_E2E_URL"), std::env::var("CODER_E2E_TOKEN")) {
+            (Ok(url), Ok(token)) => Self { url, token, sim: None, http: http() },
+            _ => Self::simulated(Profile::Main).await,
+        }
+    }
+
+    /// A simulated one with the users ann, bob and carl.
+    pub(crate) async fn simulated(profile: Profile) -> Self {
+        Self::of(Sim::builder(profile).users(["ann", "bob", "carl"]).start().await)
+    }
+
+    pub(crate) fn of(sim: Sim) -> Self {
+        Self { url: sim.url(), token: sim.owner_token().to_owned(), sim: Some(sim), http: http() }
+    }
+
+    /// Whether the environment names a real server.
+    pub(crate) fn is_real() -> bool {
+        std::env::var_os("CODER_E2E_URL").is_some() && std::env::var_os("CODER_E2E_TOKEN").is_some()
+    }
+
+    /// The simulator behind it.
+    pub(crate) fn sim(&self) -> &Sim {
+        self.sim.as_ref().expect("this test needs the simulator: begin it with `simulated_only!`")
+    }
+
+    /// One call of the API as the owner; answers with status and body.
+    pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        let mut request = self
+            .http
+            .request(method, format!("{}/api/v2{path}", self.url))
+            .header("Coder-Session-Token", &self.token);
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("Coder answers");
+        let status = answer.status();
+        let text = answer.text().await.expect("a body");
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// A read that must succeed.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let (status, body) = self.call(Method::GET, path, None).await;
+        assert!(status.is_success(), "GET {path}: {status} {body}");
+        body
+    }
+
+    /// A write that must succeed: what somebody else does behind the operator's back.
+    pub(crate) async fn change(&self, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call(method.clone(), path, Some(body)).await;
+        assert!(status.is_success(), "{method} {path}: {status} {answer}");
+        answer
+    }
+
+    /// The organization of that name, if there is one.
+    pub(crate) async fn organization(&self, name: &str) -> Option<Value> {
+        let list = self.get("/organizations").await;
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).cloned()
+    }
+
+    /// The group of that name in an organization.
+    pub(crate) async fn group(&self, organization: &str, name: &str) -> Option<Value> {
+        let list = self.get(&format!("/organizations/{organization}/groups")).await;
+        list.as_array().unwrap().iter().find(|one| one["name"] == name).cloned()
+    }
+
+    /// The names of the members of a group, sorted.
+    pub(crate) async fn members(&self, organization: &str, group: &str) -> Vec<String> {
+        let group = self.group(organization, group).await.expect("the group");
+        let members = group["members"].as_array().cloned().unwrap_or_default();
+        let mut names: Vec<String> =
+            members.iter().map(|member| member["username"].as_str().unwrap().to_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+fn http() -> reqwest::Client {
+    test_ground::init();
+    reqwest::Client::new()
+}
+
+/// A name that no other test uses on the same Coder: at most 32 letters, digits and hyphens.
+pub(crate) fn unique(prefix: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{:x}-{count}", std::process::id())
+}

@@ -1,0 +1,104 @@
+//! Custom resources in tests: made from JSON, awaited by conditions.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use serde_json::Value;
+
+use coder_operator::api::{CoderInstance, Kind, KindStatus};
+
+/// What tests ask of any custom resource.
+pub(crate) trait ObjectExt: ResourceExt {
+    fn conditions(&self) -> Vec<Condition>;
+    fn observed_generation(&self) -> i64;
+}
+
+impl<K: Kind> ObjectExt for K {
+    fn conditions(&self) -> Vec<Condition> {
+        self.status().map(|status| status.common().conditions.clone()).unwrap_or_default()
+    }
+
+    fn observed_generation(&self) -> i64 {
+        self.status().map_or(-1, |status| status.common().observed_generation)
+    }
+}
+
+/// The condition of that type.
+pub(crate) fn condition(object: &impl AnyObject, type_: &str) -> Option<Condition> {
+    object.all_conditions().into_iter().find(|condition| condition.type_ == type_)
+}
+
+/// Any custom resource, the instance among them.
+pub(crate) trait AnyObject: ResourceExt {
+    fn all_conditions(&self) -> Vec<Condition>;
+    fn observed(&self) -> i64;
+}
+
+impl AnyObject for CoderInstance {
+    fn all_conditions(&self) -> Vec<Condition> {
+        self.status.as_ref().map(|status| status.common.conditions.clone()).unwrap_or_default()
+    }
+
+    fn observed(&self) -> i64 {
+        self.status.as_ref().map_or(-1, |status| status.common.observed_generation)
+    }
+}
+
+macro_rules! any_object {
+    ($($kind:ty),*) => {$(
+        impl AnyObject for $kind {
+            fn all_conditions(&self) -> Vec<Condition> {
+                self.conditions()
+            }
+
+            fn observed(&self) -> i64 {
+                self.observed_generation()
+            }
+        }
+    )*};
+}
+
+any_object!(
+    coder_operator::api::CoderOrganization,
+    coder_operator::api::CoderGroup,
+    coder_operator::api::CoderLicense,
+    coder_operator::api::CoderWorkspaceProxy
+);
+
+/// Whether it is Ready, for its present generation.
+pub(crate) fn ready<K: AnyObject>(object: &K) -> bool {
+    is(object, "Ready", "True") && object.meta().generation == Some(object.observed())
+}
+
+/// Whether it is Stalled for that reason, for its present generation.
+pub(crate) fn stalled(reason: &'static str) -> impl Fn(&dyn Conditions) -> bool {
+    move |object| {
+        object.list().iter().any(|condition| {
+            condition.type_ == "Stalled" && condition.status == "True" && condition.reason == reason
+        })
+    }
+}
+
+/// Conditions behind a pointer, so that one closure serves all kinds.
+pub(crate) trait Conditions {
+    fn list(&self) -> Vec<Condition>;
+}
+
+impl<T: AnyObject> Conditions for T {
+    fn list(&self) -> Vec<Condition> {
+        self.all_conditions()
+    }
+}
+
+fn is(object: &impl AnyObject, type_: &str, status: &str) -> bool {
+    condition(object, type_).is_some_and(|condition| condition.status == status)
+}
+
+/// A custom resource from its spec.
+pub(crate) fn manifest(kind: &str, namespace: &str, name: &str, spec: &Value) -> Value {
+    serde_json::json!({
+        "apiVersion": "coder-operator.dev/v1alpha1",
+        "kind": kind,
+        "metadata": { "namespace": namespace, "name": name },
+        "spec": spec,
+    })
+}
