@@ -21,7 +21,10 @@ pub fn all() -> Vec<CustomResourceDefinition> {
 /// # Errors
 /// When a definition cannot be written as YAML.
 pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
-    all().iter().map(|crd| Ok((format!("{}.yaml", crd.spec.names.plural), to_yaml(crd)?))).collect()
+    all()
+        .iter()
+        .map(|crd| Ok((format!("{}.yaml", crd.spec.names.plural), to_yaml(crd)?)))
+        .collect()
 }
 
 /// One definition as YAML.
@@ -42,9 +45,16 @@ impl Visitor for Collected {
 
 /// What the derive cannot say: an object that nobody has looked at yet must not count as done.
 fn finished(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
-    let schemas = crd.spec.versions.iter_mut().filter_map(|version| version.schema.as_mut());
+    let schemas = crd
+        .spec
+        .versions
+        .iter_mut()
+        .filter_map(|version| version.schema.as_mut());
     for schema in schemas.filter_map(|schema| schema.open_api_v3_schema.as_mut()) {
-        let status = schema.properties.as_mut().and_then(|properties| properties.get_mut("status"));
+        let status = schema
+            .properties
+            .as_mut()
+            .and_then(|properties| properties.get_mut("status"));
         if let Some(status) = status {
             status.default = Some(JSON(json!({ "observedGeneration": NEVER_OBSERVED })));
         }

@@ -30,13 +30,21 @@ impl Leadership {
     /// Leads without asking anybody: for a single process.
     #[must_use]
     pub fn alone() -> Self {
-        Self { beat: Arc::default(), changed: watch::Sender::new(true), always: true }
+        Self {
+            beat: Arc::default(),
+            changed: watch::Sender::new(true),
+            always: true,
+        }
     }
 
     /// Does not lead until elected.
     #[must_use]
     pub fn candidate() -> Self {
-        Self { beat: Arc::default(), changed: watch::Sender::new(false), always: false }
+        Self {
+            beat: Arc::default(),
+            changed: watch::Sender::new(false),
+            always: false,
+        }
     }
 
     /// Whether this process may write now.

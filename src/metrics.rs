@@ -76,17 +76,37 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
         let passes = Family::default();
-        registry.register("passes", "Reconcile passes by kind and outcome (a reason, or InSync)", passes.clone());
+        registry.register(
+            "passes",
+            "Reconcile passes by kind and outcome (a reason, or InSync)",
+            passes.clone(),
+        );
         let pass_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
         registry.register("pass_duration_seconds", "Time a pass took", pass_seconds.clone());
         let calls = Family::default();
-        registry.register("coder_calls", "Calls to Coder by path template and status", calls.clone());
+        registry.register(
+            "coder_calls",
+            "Calls to Coder by path template and status",
+            calls.clone(),
+        );
         let drifts = Family::default();
-        registry.register("drifts", "Changes made behind the operator's back that it found", drifts.clone());
+        registry.register(
+            "drifts",
+            "Changes made behind the operator's back that it found",
+            drifts.clone(),
+        );
         let unreadable = Family::default();
-        registry.register("unreadable_objects", "Custom resources that could not be read", unreadable.clone());
+        registry.register(
+            "unreadable_objects",
+            "Custom resources that could not be read",
+            unreadable.clone(),
+        );
         let lists = Family::default();
-        registry.register("lists", "List calls of the mirror by collection and outcome", lists.clone());
+        registry.register(
+            "lists",
+            "List calls of the mirror by collection and outcome",
+            lists.clone(),
+        );
         let scrape = Arc::new(Scrape::default());
         registry.register_collector(Box::new(ScrapeCollector(Arc::clone(&scrape))));
         Arc::new(Self {
@@ -105,7 +125,9 @@ impl Metrics {
     pub fn pass(&self, kind: &'static str, reason: Option<Reason>, took: Duration) {
         let outcome = reason.map_or(Reason::InSync.as_str(), Reason::as_str);
         self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
-        self.pass_seconds.get_or_create(&KindLabel { kind }).observe(took.as_secs_f64());
+        self.pass_seconds
+            .get_or_create(&KindLabel { kind })
+            .observe(took.as_secs_f64());
     }
 
     /// Drift was found, and corrected or reported.
@@ -130,8 +152,16 @@ impl Metrics {
             for object in store.state() {
                 let kind = R::Kind::KIND.to_owned();
                 samples.add("objects", "Custom resources by kind", vec![("kind", kind.clone())]);
-                for condition in object.status().map(|status| status.common().conditions.clone()).unwrap_or_default() {
-                    let labels = vec![("kind", kind.clone()), ("condition", condition.type_), ("status", condition.status)];
+                for condition in object
+                    .status()
+                    .map(|status| status.common().conditions.clone())
+                    .unwrap_or_default()
+                {
+                    let labels = vec![
+                        ("kind", kind.clone()),
+                        ("condition", condition.type_),
+                        ("status", condition.status),
+                    ];
                     samples.add("object_conditions", "Custom resources by kind and condition", labels);
                 }
                 R::measure(&object, samples);
@@ -160,7 +190,11 @@ impl coder::Observer for Metrics {
             (None, Some(class)) => class.as_str().to_owned(),
             (None, None) => "none".to_owned(),
         };
-        let labels = CallLabels { method: call.method.as_str(), path: call.template, status };
+        let labels = CallLabels {
+            method: call.method.as_str(),
+            path: call.template,
+            status,
+        };
         self.calls.get_or_create(&labels).inc();
     }
 }
@@ -206,7 +240,10 @@ impl Samples {
     /// Adds whether a breaker is open.
     pub fn breaker(&mut self, state: BreakerState) {
         let open = if state == BreakerState::Open { 1.0 } else { 0.0 };
-        *self.gauge("breakers_open", "Deployments that do not answer").entry(Vec::new()).or_default() += open;
+        *self
+            .gauge("breakers_open", "Deployments that do not answer")
+            .entry(Vec::new())
+            .or_default() += open;
     }
 
     fn gauge(&mut self, name: &'static str, help: &'static str) -> &mut BTreeMap<Labels, f64> {

@@ -28,7 +28,12 @@ pub fn rules() -> Vec<PolicyRule> {
     let mut plurals = Plurals(vec![CoderInstance::plural(&()).into_owned()]);
     kinds::visit(&mut plurals);
     let Plurals(plurals) = plurals;
-    let with = |suffix: &str| plurals.iter().map(|plural| format!("{plural}{suffix}")).collect::<Vec<_>>();
+    let with = |suffix: &str| {
+        plurals
+            .iter()
+            .map(|plural| format!("{plural}{suffix}"))
+            .collect::<Vec<_>>()
+    };
     vec![
         rule(GROUP, &plurals, &["get", "list", "watch", "patch"]),
         rule(GROUP, &with("/status"), &["patch"]),
@@ -63,19 +68,32 @@ pub fn to_yaml(subject: Subject<'_>, namespaces: &[String]) -> Result<String, se
     if namespaces.is_empty() {
         cluster.extend(rules());
     }
-    documents.push(yaml(&ClusterRole { metadata: meta(None), rules: Some(cluster), ..ClusterRole::default() })?);
+    documents.push(yaml(&ClusterRole {
+        metadata: meta(None),
+        rules: Some(cluster),
+        ..ClusterRole::default()
+    })?);
     documents.push(yaml(&ClusterRoleBinding {
         metadata: meta(None),
         role_ref: role_ref("ClusterRole"),
         subjects: Some(subjects(subject)),
     })?);
     for namespace in namespaces {
-        documents.push(yaml(&Role { metadata: meta(Some(namespace)), rules: Some(rules()) })?);
+        documents.push(yaml(&Role {
+            metadata: meta(Some(namespace)),
+            rules: Some(rules()),
+        })?);
         documents.push(yaml(&binding(namespace, NAME, subject))?);
     }
     let lease = format!("{NAME}-leader-election");
-    let lease_meta = ObjectMeta { name: Some(lease.clone()), ..meta(Some(subject.namespace)) };
-    documents.push(yaml(&Role { metadata: lease_meta, rules: Some(lease_rules()) })?);
+    let lease_meta = ObjectMeta {
+        name: Some(lease.clone()),
+        ..meta(Some(subject.namespace))
+    };
+    documents.push(yaml(&Role {
+        metadata: lease_meta,
+        rules: Some(lease_rules()),
+    })?);
     documents.push(yaml(&binding(subject.namespace, &lease, subject))?);
     Ok(documents.join("---\n"))
 }
@@ -98,11 +116,19 @@ fn rule(group: &str, resources: &[impl AsRef<str>], verbs: &[&str]) -> PolicyRul
 }
 
 fn meta(namespace: Option<&str>) -> ObjectMeta {
-    ObjectMeta { name: Some(NAME.to_owned()), namespace: namespace.map(str::to_owned), ..ObjectMeta::default() }
+    ObjectMeta {
+        name: Some(NAME.to_owned()),
+        namespace: namespace.map(str::to_owned),
+        ..ObjectMeta::default()
+    }
 }
 
 fn role_ref(kind: &str) -> RoleRef {
-    RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name: NAME.to_owned() }
+    RoleRef {
+        api_group: Some("rbac.authorization.k8s.io".to_owned()),
+        kind: kind.to_owned(),
+        name: NAME.to_owned(),
+    }
 }
 
 fn subjects(subject: Subject<'_>) -> Vec<RbacSubject> {
@@ -116,8 +142,14 @@ fn subjects(subject: Subject<'_>) -> Vec<RbacSubject> {
 
 fn binding(namespace: &str, name: &str, subject: Subject<'_>) -> RoleBinding {
     RoleBinding {
-        metadata: ObjectMeta { name: Some(name.to_owned()), ..meta(Some(namespace)) },
-        role_ref: RoleRef { name: name.to_owned(), ..role_ref("Role") },
+        metadata: ObjectMeta {
+            name: Some(name.to_owned()),
+            ..meta(Some(namespace))
+        },
+        role_ref: RoleRef {
+            name: name.to_owned(),
+            ..role_ref("Role")
+        },
         subjects: Some(subjects(subject)),
     }
 }

@@ -50,8 +50,12 @@ pub async fn serve(
 
 /// Ready when every cache is complete, on the leader and on those who stand by.
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let missing: Vec<&str> =
-        shared.parts.iter().filter(|(_, synced)| !synced.is_synced()).map(|(name, _)| name.as_str()).collect();
+    let missing: Vec<&str> = shared
+        .parts
+        .iter()
+        .filter(|(_, synced)| !synced.is_synced())
+        .map(|(name, _)| name.as_str())
+        .collect();
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())
     } else {

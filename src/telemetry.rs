@@ -19,10 +19,17 @@ pub enum Format {
 /// When `level` is no level and no list of `target=level`.
 pub fn init(format: Format, level: &str) -> Result<(), ParseError> {
     let filter = EnvFilter::try_new(level)?;
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     // A second call (several operators in one test process) keeps the first subscriber.
     let _ = match format {
-        Format::Json => builder.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+        Format::Json => builder
+            .json()
+            .flatten_event(true)
+            .with_current_span(true)
+            .with_span_list(false)
+            .try_init(),
         Format::Text => builder.try_init(),
     };
     Ok(())

@@ -56,7 +56,10 @@ pub struct InstanceRef {
 
 impl Default for InstanceRef {
     fn default() -> Self {
-        Self { name: default_instance(), namespace: None }
+        Self {
+            name: default_instance(),
+            namespace: None,
+        }
     }
 }
 

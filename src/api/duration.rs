@@ -24,7 +24,9 @@ impl DurationString {
     pub fn parse(&self) -> Result<Duration, InvalidDuration> {
         let invalid = || InvalidDuration(self.0.clone());
         let span: Span = self.0.parse().map_err(|_| invalid())?;
-        let signed = span.to_duration(SpanRelativeTo::days_are_24_hours()).map_err(|_| invalid())?;
+        let signed = span
+            .to_duration(SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| invalid())?;
         Duration::try_from(signed).map_err(|_| invalid())
     }
 }
@@ -56,8 +58,18 @@ mod tests {
 
     #[test]
     fn every_unit_counts() {
-        for (text, seconds) in [("30s", 30), ("10m", 600), ("1h30m", 5400), ("30d", 2_592_000), ("1d2h3m4s", 93_784)] {
-            assert_eq!(DurationString(text.into()).parse().unwrap(), Duration::from_secs(seconds), "{text}");
+        for (text, seconds) in [
+            ("30s", 30),
+            ("10m", 600),
+            ("1h30m", 5400),
+            ("30d", 2_592_000),
+            ("1d2h3m4s", 93_784),
+        ] {
+            assert_eq!(
+                DurationString(text.into()).parse().unwrap(),
+                Duration::from_secs(seconds),
+                "{text}"
+            );
         }
     }
 

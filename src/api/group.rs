@@ -150,7 +150,11 @@ impl Kind for CoderGroup {
 
     fn references(&self) -> Vec<Reference> {
         let own = self.namespace().unwrap_or_default();
-        self.spec.organization_ref.iter().map(|reference| organization_reference(reference, &own)).collect()
+        self.spec
+            .organization_ref
+            .iter()
+            .map(|reference| organization_reference(reference, &own))
+            .collect()
     }
 }
 

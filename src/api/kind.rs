@@ -52,21 +52,30 @@ pub trait Kind:
 
     /// Namespace and name.
     fn key(&self) -> ObjectKey {
-        ObjectKey { namespace: self.namespace().unwrap_or_default(), name: self.name_any() }
+        ObjectKey {
+            namespace: self.namespace().unwrap_or_default(),
+            name: self.name_any(),
+        }
     }
 
     /// The `CoderInstance` it belongs to.
     fn instance_key(&self) -> ObjectKey {
         let reference = &self.common().instance_ref;
         ObjectKey {
-            namespace: reference.namespace.clone().or_else(|| self.namespace()).unwrap_or_default(),
+            namespace: reference
+                .namespace
+                .clone()
+                .or_else(|| self.namespace())
+                .unwrap_or_default(),
             name: reference.name.clone(),
         }
     }
 }
 
 /// The status of a [`Kind`].
-pub trait KindStatus: Clone + Default + PartialEq + Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static {
+pub trait KindStatus:
+    Clone + Default + PartialEq + Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static
+{
     /// The fields that all kinds share.
     fn common(&self) -> &CommonStatus;
     /// The same, to write.
@@ -87,7 +96,10 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// From its two parts.
     pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
-        Self { namespace: namespace.into(), name: name.into() }
+        Self {
+            namespace: namespace.into(),
+            name: name.into(),
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! here knows Coder's endpoints. What all kinds share lives in [`common`] (the spec), [`status`] (the status) and
 //! [`kind`] (the trait by which the engine sees any of them); [`rules`] holds Coder's naming rules as CEL and as code.
 
+// The derives of kube repeat each spec in a private module, and each print column has an attribute of its own.
+#![allow(unreachable_pub, clippy::duplicated_attributes)]
+
 pub mod common;
 pub mod duration;
 pub mod group;

@@ -20,7 +20,8 @@ pub fn name() -> Rule {
 
 /// `spec.name` is none of the words that Coder's own pages use.
 pub fn name_not_reserved() -> Rule {
-    Rule::new("!(self in ['new', 'create'])").message("\"new\" and \"create\" are reserved by Coder: choose another name")
+    Rule::new("!(self in ['new', 'create'])")
+        .message("\"new\" and \"create\" are reserved by Coder: choose another name")
 }
 
 /// `metadata.name` stands in for an absent `spec.name` only when Coder would take it (32 bytes).
@@ -64,7 +65,9 @@ pub fn is_name(text: &str, max: usize) -> bool {
     !text.is_empty()
         && text.len() <= max
         && !matches!(text, "new" | "create")
-        && text.split('-').all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+        && text
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]
@@ -77,7 +80,19 @@ mod tests {
             assert!(is_name(good, NAME_MAX), "{good}");
         }
         let long = "a".repeat(NAME_MAX + 1);
-        for bad in ["", "new", "create", "-x", "x-", "x--y", "under_score", "dot.name", "Bad Name", "ünicode", &long] {
+        for bad in [
+            "",
+            "new",
+            "create",
+            "-x",
+            "x-",
+            "x--y",
+            "under_score",
+            "dot.name",
+            "Bad Name",
+            "ünicode",
+            &long,
+        ] {
             assert!(!is_name(bad, NAME_MAX), "{bad}");
         }
     }

@@ -65,7 +65,8 @@ impl CommonStatus {
     /// Whether the condition of that type is there and True.
     #[must_use]
     pub fn is_true(&self, type_: &str) -> bool {
-        self.condition(type_).is_some_and(|condition| condition.status == "True")
+        self.condition(type_)
+            .is_some_and(|condition| condition.status == "True")
     }
 }
 

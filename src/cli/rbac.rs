@@ -15,11 +15,18 @@ pub(super) struct Options {
     #[arg(long, default_value = "coder-operator", env = "CODER_OPERATOR_SERVICE_ACCOUNT")]
     service_account: String,
     /// Roles for these namespaces instead of a `ClusterRole` for all; as for `run`.
-    #[arg(long = "watch-namespace", value_delimiter = ',', env = "CODER_OPERATOR_WATCH_NAMESPACE")]
+    #[arg(
+        long = "watch-namespace",
+        value_delimiter = ',',
+        env = "CODER_OPERATOR_WATCH_NAMESPACE"
+    )]
     watch_namespaces: Vec<String>,
 }
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
-    let subject = rbac::Subject { namespace: &options.namespace, service_account: &options.service_account };
+    let subject = rbac::Subject {
+        namespace: &options.namespace,
+        service_account: &options.service_account,
+    };
     print(&rbac::to_yaml(subject, &options.watch_namespaces)?)
 }

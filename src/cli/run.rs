@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use k8s_controller::LeaderElection;
 use k8s_controller::events::{EventRecorder, Reporter};
 use k8s_openapi::api::core::v1::{ConfigMap, Namespace, Secret};
+use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -34,7 +35,11 @@ use crate::{server, telemetry};
 #[derive(Debug, Args)]
 pub(super) struct Options {
     /// Watch only this namespace; may be given several times. Default: all.
-    #[arg(long = "watch-namespace", value_delimiter = ',', env = "CODER_OPERATOR_WATCH_NAMESPACE")]
+    #[arg(
+        long = "watch-namespace",
+        value_delimiter = ',',
+        env = "CODER_OPERATOR_WATCH_NAMESPACE"
+    )]
     watch_namespaces: Vec<String>,
 
     /// Elect a leader, so that several replicas can stand by. `false` for a single process.
@@ -77,10 +82,17 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
     telemetry::init(options.log_format, &options.log_level)?;
     let config = Config::infer().await?;
-    let lease_namespace = options.lease_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+    let lease_namespace = options
+        .lease_namespace
+        .clone()
+        .unwrap_or_else(|| config.default_namespace.clone());
     let client = Client::try_from(config)?;
     let identity = options.identity.clone().unwrap_or_else(identity);
-    let leadership = if options.leader_election { Leadership::candidate() } else { Leadership::alone() };
+    let leadership = if options.leader_election {
+        Leadership::candidate()
+    } else {
+        Leadership::alone()
+    };
     let namespaces = match options.watch_namespaces.as_slice() {
         [] => Namespaces::All,
         names => Namespaces::Only(names.to_vec()),
@@ -90,7 +102,11 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let tasks = TaskTracker::new();
     let mut parts = metadata(&engine, &namespaces, &stop, &tasks);
     let workers = workers(&engine, &namespaces, &stop);
-    parts.extend(workers.iter().map(|worker| (worker.kind.to_owned(), worker.synced.clone())));
+    parts.extend(
+        workers
+            .iter()
+            .map(|worker| (worker.kind.to_owned(), worker.synced.clone())),
+    );
     let serving = CancellationToken::new();
     let address = server::serve(options.listen, parts, Arc::clone(&engine.metrics), serving.clone()).await?;
     tracing::info!(%address, identity, version = env!("CARGO_PKG_VERSION"), "serving probes and metrics");
@@ -111,7 +127,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     tracing::info!("stopping: no new passes, those under way may end");
     stop.cancel();
     tasks.close();
-    if tokio::time::timeout(Duration::from_secs(options.shutdown_seconds), tasks.wait()).await.is_err() {
+    if tokio::time::timeout(Duration::from_secs(options.shutdown_seconds), tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("some passes did not end in time and are abandoned; the next leader takes them up");
     }
     resign.cancel();
@@ -121,8 +140,10 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 fn engine(client: &Client, identity: &str, leadership: Leadership) -> Arc<Engine> {
-    let reporter =
-        Reporter { controller: "coder-operator.dev/coder-operator".to_owned(), instance: Some(identity.to_owned()) };
+    let reporter = Reporter {
+        controller: "coder-operator.dev/coder-operator".to_owned(),
+        instance: Some(identity.to_owned()),
+    };
     Arc::new(Engine {
         kube: client.clone(),
         caches: Arc::new(Caches::new(client.clone())),
@@ -150,9 +171,15 @@ fn metadata(
     let watch = MetadataWatch { engine, stop, tasks };
     let labels = Arc::clone(&engine.namespaces);
     vec![
-        watch.start::<Namespace>(vec![Api::all(client.clone())], labels, |key| Topic::Namespace(key.name.clone())),
-        watch.start::<Secret>(apis(client, namespaces), Arc::default(), |key| Topic::Secret(key.clone())),
-        watch.start::<ConfigMap>(apis(client, namespaces), Arc::default(), |key| Topic::ConfigMap(key.clone())),
+        watch.start::<Namespace>(vec![Api::all(client.clone())], labels, |key| {
+            Topic::Namespace(key.name.clone())
+        }),
+        watch.start::<Secret>(apis(client, namespaces), Arc::default(), |key| {
+            Topic::Secret(key.clone())
+        }),
+        watch.start::<ConfigMap>(apis(client, namespaces), Arc::default(), |key| {
+            Topic::ConfigMap(key.clone())
+        }),
     ]
 }
 
@@ -163,18 +190,24 @@ struct MetadataWatch<'a> {
 }
 
 impl MetadataWatch<'_> {
-    fn start<K>(&self, apis: Vec<Api<K>>, cache: Arc<MetadataCache>, topic: fn(&ObjectKey) -> Topic) -> server::Part
+    fn start<K>(
+        &self,
+        apis: Vec<Api<PartialObjectMeta<K>>>,
+        cache: Arc<MetadataCache>,
+        topic: fn(&ObjectKey) -> Topic,
+    ) -> server::Part
     where
         K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let part = (K::kind(&()).into_owned(), cache.synced());
         let (wakes, stop) = (Arc::clone(&self.engine.wakes), self.stop.clone());
-        self.tasks.spawn(async move { cache.run(apis, stop, |key| wakes.changed(&topic(key))).await });
+        self.tasks
+            .spawn(async move { cache.run(apis, stop, |key| wakes.changed(&topic(key))).await });
         part
     }
 }
 
-fn apis<K>(client: &Client, namespaces: &Namespaces) -> Vec<Api<K>>
+fn apis<K>(client: &Client, namespaces: &Namespaces) -> Vec<Api<PartialObjectMeta<K>>>
 where
     K: kube::Resource<DynamicType = (), Scope = kube::core::NamespaceResourceScope>,
 {
@@ -194,17 +227,30 @@ fn workers(engine: &Arc<Engine>, namespaces: &Namespaces, stop: &CancellationTok
     }
     impl Visitor for Started<'_> {
         fn visit<R: Remote<Kind: Watchable>>(&mut self) {
-            self.running.push(Worker::<R>::start(self.engine, self.namespaces.clone(), self.stop.clone()));
+            self.running.push(Worker::<R>::start(
+                self.engine,
+                self.namespaces.clone(),
+                self.stop.clone(),
+            ));
         }
     }
     let instances = kinds::instance::start(engine, namespaces.clone(), stop.clone());
-    let mut started = Started { engine, namespaces, stop, running: vec![instances] };
+    let mut started = Started {
+        engine,
+        namespaces,
+        stop,
+        running: vec![instances],
+    };
     kinds::visit(&mut started);
     started.running
 }
 
 /// Whoever begins to lead looks at everything: what happened while nobody led, nobody was woken for.
-async fn wake_when_leading(leadership: Leadership, wake_all: Vec<Arc<dyn Fn() + Send + Sync>>, stop: CancellationToken) {
+async fn wake_when_leading(
+    leadership: Leadership,
+    wake_all: Vec<Arc<dyn Fn() + Send + Sync>>,
+    stop: CancellationToken,
+) {
     let mut leads = leadership.watch();
     loop {
         if *leads.borrow_and_update() {

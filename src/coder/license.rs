@@ -37,7 +37,11 @@ impl License {
     /// Its claims, as those of a JWT are read.
     #[must_use]
     pub fn claims(&self) -> LicenseClaims {
-        LicenseClaims { key_id: None, algorithm: None, raw: self.claims.clone() }
+        LicenseClaims {
+            key_id: None,
+            algorithm: None,
+            raw: self.claims.clone(),
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub struct ProvisionerKey {
 impl Client {
     /// The keys of an organization.
     pub async fn list_provisioner_keys(&self, organization: OrganizationId) -> Result<Vec<ProvisionerKey>, Error> {
-        self.get_list(Path::new("/organizations/{organization}/provisionerkeys").segment(organization)).await
+        self.get_list(Path::new("/organizations/{organization}/provisionerkeys").segment(organization))
+            .await
     }
 }

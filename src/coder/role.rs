@@ -17,6 +17,7 @@ pub struct OrganizationRole {
 impl Client {
     /// The roles of an organization, built-in ones among them.
     pub async fn list_organization_roles(&self, organization: OrganizationId) -> Result<Vec<OrganizationRole>, Error> {
-        self.get_list(Path::new("/organizations/{organization}/members/roles").segment(organization)).await
+        self.get_list(Path::new("/organizations/{organization}/members/roles").segment(organization))
+            .await
     }
 }

@@ -17,6 +17,7 @@ pub struct Template {
 impl Client {
     /// The templates of an organization.
     pub async fn list_templates(&self, organization: OrganizationId) -> Result<Vec<Template>, Error> {
-        self.get_list(Path::new("/organizations/{organization}/templates").segment(organization)).await
+        self.get_list(Path::new("/organizations/{organization}/templates").segment(organization))
+            .await
     }
 }

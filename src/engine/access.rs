@@ -27,12 +27,21 @@ pub struct Request<'a> {
 /// # Errors
 /// `AccessDenied`, naming the part of `spec.access` that is missing.
 pub fn check(access: Option<&Access>, request: Request<'_>) -> Result<(), Error> {
-    let Request { instance, namespace, labels, kind, scope } = request;
+    let Request {
+        instance,
+        namespace,
+        labels,
+        kind,
+        scope,
+    } = request;
     if namespace == instance.namespace {
         return Ok(());
     }
     let Some(access) = access else {
-        return Err(denied(instance, format!("spec.access grants it to no other namespace, {namespace} among them")));
+        return Err(denied(
+            instance,
+            &format!("spec.access grants it to no other namespace, {namespace} among them"),
+        ));
     };
     let by_name = access.namespaces.names.iter().any(|name| name == namespace);
     let by_label = || match (&access.namespaces.selector, labels) {
@@ -42,14 +51,17 @@ pub fn check(access: Option<&Access>, request: Request<'_>) -> Result<(), Error>
         _ => false,
     };
     if !by_name && !by_label() {
-        return Err(denied(instance, format!("spec.access.namespaces does not include {namespace}")));
+        return Err(denied(
+            instance,
+            &format!("spec.access.namespaces does not include {namespace}"),
+        ));
     }
     let kind_allowed = match &access.kinds {
         Some(kinds) => kinds.iter().any(|allowed| allowed == kind),
         None => scope == Scope::Organization,
     };
     if !kind_allowed {
-        return Err(denied(instance, format!("spec.access.kinds does not include {kind}")));
+        return Err(denied(instance, &format!("spec.access.kinds does not include {kind}")));
     }
     Ok(())
 }
@@ -70,14 +82,17 @@ pub fn check_organization(
             if patterns.iter().any(|pattern| glob(pattern, organization)) {
                 Ok(())
             } else {
-                Err(denied(instance, format!("spec.access.organizations does not include {organization}")))
+                Err(denied(
+                    instance,
+                    &format!("spec.access.organizations does not include {organization}"),
+                ))
             }
         }
         _ => Ok(()),
     }
 }
 
-fn denied(instance: &ObjectKey, why: String) -> Error {
+fn denied(instance: &ObjectKey, why: &str) -> Error {
     let message = format!("CoderInstance {instance} does not grant its use: its {why}");
     Error::terminal(Reason::AccessDenied, message)
 }
@@ -86,9 +101,13 @@ fn denied(instance: &ObjectKey, why: String) -> Error {
 fn glob(pattern: &str, text: &str) -> bool {
     let (pattern, text) = (pattern.to_ascii_lowercase(), text.to_ascii_lowercase());
     let mut parts = pattern.split('*');
-    let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else { return false };
+    let Some(rest) = parts.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
     let parts: Vec<&str> = parts.collect();
-    let Some((last, middle)) = parts.split_last() else { return rest.is_empty() };
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
     let mut rest = rest;
     for part in middle {
         match rest.split_once(part) {
@@ -107,7 +126,10 @@ mod tests {
     fn access(names: &[&str], kinds: Option<&[&str]>) -> Access {
         let list = |items: &[&str]| items.iter().map(|item| (*item).to_owned()).collect::<Vec<_>>();
         Access {
-            namespaces: NamespaceAccess { selector: None, names: list(names) },
+            namespaces: NamespaceAccess {
+                selector: None,
+                names: list(names),
+            },
             kinds: kinds.map(list),
             organizations: Some(vec!["team-*".to_owned()]),
         }
@@ -115,14 +137,27 @@ mod tests {
 
     fn ask(access: Option<&Access>, namespace: &str, kind: &str, scope: Scope) -> Result<(), String> {
         let instance = ObjectKey::new("coder", "default");
-        check(access, Request { instance: &instance, namespace, labels: None, kind, scope })
-            .map_err(|error| error.to_string())
+        check(
+            access,
+            Request {
+                instance: &instance,
+                namespace,
+                labels: None,
+                kind,
+                scope,
+            },
+        )
+        .map_err(|error| error.to_string())
     }
 
     #[test]
     fn the_own_namespace_needs_no_grant_and_others_do() {
         assert!(ask(None, "coder", "CoderLicense", Scope::Deployment).is_ok());
-        assert!(ask(None, "team-a", "CoderGroup", Scope::Organization).unwrap_err().contains("no other namespace"));
+        assert!(
+            ask(None, "team-a", "CoderGroup", Scope::Organization)
+                .unwrap_err()
+                .contains("no other namespace")
+        );
     }
 
     #[test]
@@ -130,7 +165,10 @@ mod tests {
         let unnamed = access(&["team-a"], None);
         assert!(ask(Some(&unnamed), "team-a", "CoderGroup", Scope::Organization).is_ok());
         let refusal = ask(Some(&unnamed), "team-a", "CoderOrganization", Scope::Deployment).unwrap_err();
-        assert!(refusal.contains("spec.access.kinds does not include CoderOrganization"), "{refusal}");
+        assert!(
+            refusal.contains("spec.access.kinds does not include CoderOrganization"),
+            "{refusal}"
+        );
         let named = access(&["team-a"], Some(&["CoderOrganization"]));
         assert!(ask(Some(&named), "team-a", "CoderOrganization", Scope::Deployment).is_ok());
         assert!(ask(Some(&named), "team-a", "CoderGroup", Scope::Organization).is_err());
@@ -148,8 +186,15 @@ mod tests {
     #[test]
     fn a_star_stands_for_any_letters() {
         for (pattern, text, matches) in [
-            ("a", "a", true), ("a", "ab", false), ("*", "", true), ("a*", "abc", true), ("*c", "abc", true),
-            ("a*c", "abc", true), ("a*b*c", "axbxc", true), ("a*b*c", "axc", false), ("ab*ba", "aba", false),
+            ("a", "a", true),
+            ("a", "ab", false),
+            ("*", "", true),
+            ("a*", "abc", true),
+            ("*c", "abc", true),
+            ("a*c", "abc", true),
+            ("a*b*c", "axbxc", true),
+            ("a*b*c", "axc", false),
+            ("ab*ba", "aba", false),
         ] {
             assert_eq!(glob(pattern, text), matches, "{pattern} {text}");
         }

@@ -73,8 +73,15 @@ mod tests {
 
     #[test]
     fn what_is_ours_is_managed_whatever_the_policy() {
-        for policy in [AdoptionPolicy::Never, AdoptionPolicy::IfExists, AdoptionPolicy::MustExist] {
-            assert_eq!(decide(found(Some(1), None, Some(2)), policy, "x").unwrap(), Decision::Manage(1));
+        for policy in [
+            AdoptionPolicy::Never,
+            AdoptionPolicy::IfExists,
+            AdoptionPolicy::MustExist,
+        ] {
+            assert_eq!(
+                decide(found(Some(1), None, Some(2)), policy, "x").unwrap(),
+                Decision::Manage(1)
+            );
         }
     }
 
@@ -95,7 +102,10 @@ mod tests {
 
     #[test]
     fn what_must_exist_is_never_created() {
-        assert_eq!(decide(found(None, None, None), AdoptionPolicy::IfExists, "x").unwrap(), Decision::Create);
+        assert_eq!(
+            decide(found(None, None, None), AdoptionPolicy::IfExists, "x").unwrap(),
+            Decision::Create
+        );
         let refusal = decide(found(None, None, None), AdoptionPolicy::MustExist, "x").unwrap_err();
         assert_eq!(refusal.reason(), Reason::NotFound);
     }

@@ -9,7 +9,7 @@ use crate::api::ObjectKey;
 /// The first wait is at most this.
 const FIRST: Duration = Duration::from_secs(1);
 /// No wait is longer.
-const LONGEST: Duration = Duration::from_secs(300);
+const LONGEST: Duration = Duration::from_mins(5);
 /// No wait is shorter, so that an unlucky draw is no hot loop.
 const SHORTEST: Duration = Duration::from_millis(100);
 
@@ -25,7 +25,9 @@ impl Backoff {
     pub fn failed(&self, key: &ObjectKey, chance: f64) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.clone()).or_insert(0);
-        let longest = FIRST.saturating_mul(1_u32.checked_shl(*count).unwrap_or(u32::MAX)).min(LONGEST);
+        let longest = FIRST
+            .saturating_mul(1_u32.checked_shl(*count).unwrap_or(u32::MAX))
+            .min(LONGEST);
         *count = count.saturating_add(1).min(16);
         longest.mul_f64(chance.clamp(0.0, 1.0)).max(SHORTEST)
     }

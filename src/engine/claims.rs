@@ -57,7 +57,10 @@ pub struct Claims {
 impl Claims {
     /// The object wants this, until it says otherwise or goes.
     pub fn want(&self, who: &Reference, claim: Claim) {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).insert(who.clone(), claim);
+        self.wanted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(who.clone(), claim);
     }
 
     /// The object wants nothing.
@@ -142,8 +145,14 @@ mod tests {
     #[test]
     fn other_deployments_and_other_names_do_not_collide() {
         let mine = claim("a", None, 2);
-        let elsewhere = Claim { deployment: "e".into(), ..claim("b", Some("id"), 1) };
-        let other = Claim { named: Some("other".into()), ..claim("b", Some("id"), 1) };
+        let elsewhere = Claim {
+            deployment: "e".into(),
+            ..claim("b", Some("id"), 1)
+        };
+        let other = Claim {
+            named: Some("other".into()),
+            ..claim("b", Some("id"), 1)
+        };
         assert!(wins(&mine, &elsewhere) && wins(&mine, &other));
     }
 }

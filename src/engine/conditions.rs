@@ -3,24 +3,41 @@
 //! `Ready` is always there. `Reconciling` (work goes on, or waits) and `Stalled` (a human must act) are there only while
 //! true and never together. `Synced` tells whether Coder equalled the spec at the last look. All else is information.
 
-use k8s_controller::conditions::{ConditionStatus, DesiredCondition, remove, set};
+use k8s_controller::conditions::ConditionStatus::{self, False, True, Unknown};
+use k8s_controller::conditions::{DesiredCondition, remove, set};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::error::{Disposition, Error, Reason};
 use super::remote::Note;
 
+/// Whether Coder is as declared, at the last look.
 pub const READY: &str = "Ready";
+/// Whether Coder equalled the spec at the last look.
 pub const SYNCED: &str = "Synced";
+/// Work goes on, or waits for something.
 pub const RECONCILING: &str = "Reconciling";
+/// A human must change something.
 pub const STALLED: &str = "Stalled";
+/// Observe mode: Coder differs.
 pub const DRIFT_DETECTED: &str = "DriftDetected";
+/// Suspend mode.
 pub const SUSPENDED: &str = "Suspended";
+/// The object is to go and cannot yet.
 pub const DELETION_BLOCKED: &str = "DeletionBlocked";
+/// False while something that the spec points at is missing.
 pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
 
 /// The conditions that the engine itself sets; all others come from the kinds' notes.
-const OWN: [&str; 8] =
-    [READY, SYNCED, RECONCILING, STALLED, DRIFT_DETECTED, SUSPENDED, DELETION_BLOCKED, REFERENCES_RESOLVED];
+const OWN: [&str; 8] = [
+    READY,
+    SYNCED,
+    RECONCILING,
+    STALLED,
+    DRIFT_DETECTED,
+    SUSPENDED,
+    DELETION_BLOCKED,
+    REFERENCES_RESOLVED,
+];
 
 /// How a pass ended.
 #[derive(Debug)]
@@ -46,7 +63,6 @@ pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdic
         let desired = DesiredCondition::new(type_, status, reason.as_str(), message).observed_generation(generation);
         let _ = set(conditions, desired);
     };
-    use ConditionStatus::{False, True, Unknown};
     let mut keep: Vec<&str> = vec![READY, SYNCED];
     match verdict {
         Verdict::InSync => {
@@ -64,14 +80,23 @@ pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdic
             keep.push(DRIFT_DETECTED);
         }
         Verdict::Suspended => {
-            put(SUSPENDED, True, Reason::Suspended, "mode is Suspend: nothing is read or written");
+            put(
+                SUSPENDED,
+                True,
+                Reason::Suspended,
+                "mode is Suspend: nothing is read or written",
+            );
             keep.extend([SUSPENDED, DRIFT_DETECTED]);
         }
         Verdict::Failed(error) => {
             let (reason, message) = (error.reason(), error.to_string());
             put(READY, False, reason, &message);
             put(SYNCED, Unknown, reason, &message);
-            let progress = if error.disposition() == Disposition::Terminal { STALLED } else { RECONCILING };
+            let progress = if error.disposition() == Disposition::Terminal {
+                STALLED
+            } else {
+                RECONCILING
+            };
             put(progress, True, reason, &message);
             keep.push(progress);
             if matches!(reason, Reason::DependencyNotReady | Reason::SecretNotFound) {
@@ -95,18 +120,13 @@ pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdic
 /// A suspended object keeps its last `Ready`; one that was never looked at counts as done, because tools that wait for
 /// a whole release would wait for it for ever.
 fn suspended_ready(conditions: &mut Vec<Condition>, generation: Option<i64>) {
-    match conditions.iter_mut().find(|condition| condition.type_ == READY) {
-        Some(ready) => ready.observed_generation = generation,
-        None => {
-            let ready = DesiredCondition::new(
-                READY,
-                ConditionStatus::True,
-                Reason::Suspended.as_str(),
-                "suspended before it was looked at for the first time",
-            );
-            let _ = set(conditions, ready.observed_generation(generation));
-        }
+    if let Some(ready) = conditions.iter_mut().find(|condition| condition.type_ == READY) {
+        ready.observed_generation = generation;
+        return;
     }
+    let message = "suspended before it was looked at for the first time";
+    let ready = DesiredCondition::new(READY, True, Reason::Suspended.as_str(), message);
+    let _ = set(conditions, ready.observed_generation(generation));
 }
 
 /// Sets the informational conditions of a kind to exactly these. Answers with those that were not there before.
@@ -121,11 +141,14 @@ pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[N
     }
     let mut new = Vec::new();
     for note in notes {
-        let before = conditions.iter().find(|condition| condition.type_ == note.type_).cloned();
+        let before = conditions
+            .iter()
+            .find(|condition| condition.type_ == note.type_)
+            .cloned();
         if before.is_none_or(|before| before.message != note.message) {
             new.push(note.clone());
         }
-        let desired = DesiredCondition::new(note.type_, ConditionStatus::True, note.reason, &*note.message);
+        let desired = DesiredCondition::new(note.type_, True, note.reason, &*note.message);
         let _ = set(conditions, desired.observed_generation(generation));
     }
     new
@@ -140,8 +163,10 @@ mod tests {
         for verdict in verdicts {
             conclude(&mut conditions, Some(1), verdict);
         }
-        let mut shown: Vec<_> =
-            conditions.into_iter().map(|condition| (condition.type_, condition.status)).collect();
+        let mut shown: Vec<_> = conditions
+            .into_iter()
+            .map(|condition| (condition.type_, condition.status))
+            .collect();
         shown.sort();
         shown
     }
@@ -155,9 +180,23 @@ mod tests {
         let waiting = Error::waiting(Reason::InstanceNotReady, "x");
         let terminal = Error::terminal(Reason::AlreadyExists, "x");
         let after = conditions(&[Verdict::Failed(&waiting), Verdict::Failed(&terminal)]);
-        assert_eq!(after, [pair("Ready", "False"), pair("Stalled", "True"), pair("Synced", "Unknown")]);
+        assert_eq!(
+            after,
+            [
+                pair("Ready", "False"),
+                pair("Stalled", "True"),
+                pair("Synced", "Unknown")
+            ]
+        );
         let after = conditions(&[Verdict::Failed(&terminal), Verdict::Failed(&waiting)]);
-        assert_eq!(after, [pair("Ready", "False"), pair("Reconciling", "True"), pair("Synced", "Unknown")]);
+        assert_eq!(
+            after,
+            [
+                pair("Ready", "False"),
+                pair("Reconciling", "True"),
+                pair("Synced", "Unknown")
+            ]
+        );
         let after = conditions(&[Verdict::Failed(&terminal), Verdict::InSync]);
         assert_eq!(after, [pair("Ready", "True"), pair("Synced", "True")]);
     }
@@ -166,8 +205,18 @@ mod tests {
     fn a_suspended_object_keeps_its_ready_and_drops_the_rest() {
         let terminal = Error::terminal(Reason::AlreadyExists, "x");
         let after = conditions(&[Verdict::Failed(&terminal), Verdict::Suspended]);
-        assert_eq!(after, [pair("Ready", "False"), pair("Suspended", "True"), pair("Synced", "Unknown")]);
-        assert_eq!(conditions(&[Verdict::Suspended]), [pair("Ready", "True"), pair("Suspended", "True")]);
+        assert_eq!(
+            after,
+            [
+                pair("Ready", "False"),
+                pair("Suspended", "True"),
+                pair("Synced", "Unknown")
+            ]
+        );
+        assert_eq!(
+            conditions(&[Verdict::Suspended]),
+            [pair("Ready", "True"), pair("Suspended", "True")]
+        );
     }
 
     #[test]
@@ -184,7 +233,10 @@ mod tests {
         let mut conditions = Vec::new();
         conclude(&mut conditions, Some(1), &Verdict::InSync);
         let pending = Note::new("MembersPending", "ann");
-        assert_eq!(note(&mut conditions, Some(1), std::slice::from_ref(&pending)), [pending.clone()]);
+        assert_eq!(
+            note(&mut conditions, Some(1), std::slice::from_ref(&pending)),
+            std::slice::from_ref(&pending)
+        );
         assert!(note(&mut conditions, Some(1), std::slice::from_ref(&pending)).is_empty());
         assert!(note(&mut conditions, Some(1), &[]).is_empty());
         assert!(conditions.iter().all(|condition| condition.type_ != "MembersPending"));

@@ -55,8 +55,21 @@ pub struct Link {
 impl Link {
     /// A link to the deployment; `stop` ends what works for its mirror when the link goes.
     #[must_use]
-    pub fn new(url: Url, deployment: DeploymentId, client: Client, mirror: Arc<Mirror>, stop: CancellationToken) -> Self {
-        Self { url, deployment, client, mirror, proven: Mutex::default(), _stop: stop.drop_guard() }
+    pub fn new(
+        url: Url,
+        deployment: DeploymentId,
+        client: Client,
+        mirror: Arc<Mirror>,
+        stop: CancellationToken,
+    ) -> Self {
+        Self {
+            url,
+            deployment,
+            client,
+            mirror,
+            proven: Mutex::default(),
+            _stop: stop.drop_guard(),
+        }
     }
 
     /// The deployment was just seen to be the pinned one.
@@ -129,7 +142,10 @@ pub struct Connections {
 #[derive(Clone)]
 enum State {
     Ready(Arc<Connection>),
-    Failed { reason: Reason, last: Option<Arc<Connection>> },
+    Failed {
+        reason: Reason,
+        last: Option<Arc<Connection>>,
+    },
 }
 
 impl Connections {
@@ -164,7 +180,10 @@ impl Connections {
     pub fn get(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
         match self.read(instance) {
             Some(State::Ready(connection)) => Ok(connection),
-            Some(State::Failed { reason: Reason::DeploymentChanged, .. }) => Err(deployment_changed(instance, None)),
+            Some(State::Failed {
+                reason: Reason::DeploymentChanged,
+                ..
+            }) => Err(deployment_changed(instance, None)),
             Some(State::Failed { reason, .. }) => Err(Error::waiting(
                 Reason::InstanceNotReady,
                 format!("CoderInstance {instance} is not ready ({reason})"),
@@ -182,13 +201,20 @@ impl Connections {
     /// Waiting when there never was one.
     pub fn for_deletion(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
         match self.read(instance) {
-            Some(State::Failed { reason, last: Some(last) }) if reason != Reason::DeploymentChanged => Ok(last),
+            Some(State::Failed {
+                reason,
+                last: Some(last),
+            }) if reason != Reason::DeploymentChanged => Ok(last),
             _ => self.get(instance),
         }
     }
 
     fn read(&self, instance: &ObjectKey) -> Option<State> {
-        self.states.read().unwrap_or_else(PoisonError::into_inner).get(instance).cloned()
+        self.states
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(instance)
+            .cloned()
     }
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, State>> {

@@ -56,7 +56,10 @@ impl Cx<'_> {
 
     /// The custom resource with that key, if there is one.
     pub fn object<K: Kind>(&self, key: &ObjectKey) -> Option<Arc<K>> {
-        self.depend(Topic::Object(Reference { kind: K::KIND, key: key.clone() }));
+        self.depend(Topic::Object(Reference {
+            kind: K::KIND,
+            key: key.clone(),
+        }));
         objects::typed(self.objects, key)
     }
 
@@ -136,7 +139,10 @@ impl Cx<'_> {
 
     /// A write changed what the connection as a whole can do (its licence): the instance looks again.
     pub fn recheck_instance(&self) {
-        let instance = Reference { kind: instance::KIND, key: self.connection.key.clone() };
+        let instance = Reference {
+            kind: instance::KIND,
+            key: self.connection.key.clone(),
+        };
         self.wakes.wake(&instance, Instant::now());
     }
 
@@ -152,7 +158,9 @@ impl Cx<'_> {
     }
 
     fn subscribe<C: Collection>(&self, collection: &C, interest: Interest) {
-        self.connection.mirror().subscribe(collection, &self.me, interest, self.interval);
+        self.connection
+            .mirror()
+            .subscribe(collection, &self.me, interest, self.interval);
         let id = collection.id();
         let mut seen = self.seen();
         if !seen.collections.contains(&id) {

@@ -155,12 +155,18 @@ pub enum Disposition {
 impl Error {
     /// Waiting for something.
     pub fn waiting(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Waiting { reason, message: message.into() }
+        Self::Waiting {
+            reason,
+            message: message.into(),
+        }
     }
 
     /// A human must act.
     pub fn terminal(reason: Reason, message: impl Into<String>) -> Self {
-        Self::Terminal { reason, message: message.into() }
+        Self::Terminal {
+            reason,
+            message: message.into(),
+        }
     }
 
     /// What follows from it.
@@ -217,11 +223,9 @@ fn of_coder(error: &coder::Error) -> Disposition {
             Disposition::Terminal
         }
         Class::RateLimited => Disposition::Transient(error.retry_after()),
-        Class::Absent
-        | Class::AlreadyMember
-        | Class::DependentsExist
-        | Class::BypassRefused
-        | Class::Transient => Disposition::Transient(None),
+        Class::Absent | Class::AlreadyMember | Class::DependentsExist | Class::BypassRefused | Class::Transient => {
+            Disposition::Transient(None)
+        }
     }
 }
 

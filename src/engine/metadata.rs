@@ -8,12 +8,12 @@ use futures::StreamExt;
 use futures::stream::SelectAll;
 use kube::core::PartialObjectMeta;
 use kube::runtime::WatchStreamExt;
-use kube::runtime::watcher::{self, DefaultBackoff, Event, metadata_watcher};
+use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::watch::Synced;
+use super::watch::{Synced, WatchBackoff};
 use crate::api::ObjectKey;
 
 /// What is known of each object: its resource version and its labels.
@@ -41,8 +41,12 @@ impl MetadataCache {
     }
 
     /// Watches until told to stop, and tells the key of each object that appeared, changed or vanished.
-    pub async fn run<K>(&self, apis: Vec<Api<K>>, stop: CancellationToken, tell: impl Fn(&ObjectKey) + Send)
-    where
+    pub async fn run<K>(
+        &self,
+        apis: Vec<Api<PartialObjectMeta<K>>>,
+        stop: CancellationToken,
+        tell: impl Fn(&ObjectKey) + Send,
+    ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
         let expected = apis.len();
@@ -52,7 +56,7 @@ impl MetadataCache {
             .into_iter()
             .enumerate()
             .map(|(source, api)| {
-                let stream = metadata_watcher(api, watcher::Config::default()).backoff(DefaultBackoff::default());
+                let stream = watcher(api, watcher::Config::default()).backoff(WatchBackoff::default());
                 Box::pin(stream.map(move |event| (source, event)))
             })
             .collect();
@@ -104,7 +108,14 @@ impl MetadataCache {
         let key = key_of(object);
         let version = object.metadata.resource_version.clone();
         let labels = object.metadata.labels.clone().unwrap_or_default();
-        let before = self.lock().insert(key.clone(), Known { source, version: version.clone(), labels });
+        let before = self.lock().insert(
+            key.clone(),
+            Known {
+                source,
+                version: version.clone(),
+                labels,
+            },
+        );
         if before.is_none_or(|before| before.version != version) {
             tell(&key);
         }
@@ -123,5 +134,8 @@ impl MetadataCache {
 
 fn key_of<K: Resource<DynamicType = ()>>(object: &PartialObjectMeta<K>) -> ObjectKey {
     let metadata = &object.metadata;
-    ObjectKey::new(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+    ObjectKey::new(
+        metadata.namespace.clone().unwrap_or_default(),
+        metadata.name.clone().unwrap_or_default(),
+    )
 }

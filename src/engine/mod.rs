@@ -44,9 +44,9 @@ pub use remote::{Note, Remote, Report, Target};
 use crate::api::ObjectKey;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
-use metadata::MetadataCache;
 use claims::Claims;
 use connection::Connections;
+use metadata::MetadataCache;
 use objects::Caches;
 use output::Outputs;
 use wake::Wakes;
@@ -85,7 +85,13 @@ impl Engine {
     where
         K: Resource<DynamicType = ()>,
     {
-        let event = Event { type_, reason: reason.to_owned(), action: "Reconcile".to_owned(), note: Some(note), related: None };
+        let event = Event {
+            type_,
+            reason: reason.to_owned(),
+            action: "Reconcile".to_owned(),
+            note: Some(note),
+            related: None,
+        };
         if let Err(error) = self.events.publish(object, &event).await {
             tracing::warn!(%error, reason, "an event could not be written");
         }

@@ -25,7 +25,10 @@ pub trait Objects: Send + Sync + 'static {
 
 /// The object as its type.
 pub fn typed<K: Kind>(objects: &dyn Objects, key: &ObjectKey) -> Option<Arc<K>> {
-    let reference = Reference { kind: K::KIND, key: key.clone() };
+    let reference = Reference {
+        kind: K::KIND,
+        key: key.clone(),
+    };
     objects.object(&reference)?.downcast::<K>().ok()
 }
 
@@ -56,7 +59,10 @@ impl Caches {
     /// No kinds yet.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client, stores: RwLock::default() }
+        Self {
+            client,
+            stores: RwLock::default(),
+        }
     }
 
     /// The cache of a kind is there to be read.
@@ -67,23 +73,38 @@ impl Caches {
 
     /// All custom resources that point at `to`, by `instanceRef` or any other reference.
     pub fn referring(&self, to: &Reference) -> Vec<Referrer> {
-        let stores: Vec<_> =
-            self.stores.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        let stores: Vec<_> = self
+            .stores
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .values()
+            .cloned()
+            .collect();
         stores.iter().flat_map(|store| store.referring(to)).collect()
     }
 }
 
 impl Objects for Caches {
     fn object(&self, reference: &Reference) -> Option<Arc<dyn Any + Send + Sync>> {
-        let store = self.stores.read().unwrap_or_else(PoisonError::into_inner).get(reference.kind).cloned()?;
+        let store = self
+            .stores
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(reference.kind)
+            .cloned()?;
         store.get(&reference.key)
     }
 
     fn secret<'a>(&'a self, key: &'a ObjectKey, entry: &'a str) -> BoxFuture<'a, Result<SecretString, Error>> {
         Box::pin(async move {
-            let secret = Api::<Secret>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await?;
+            let secret = Api::<Secret>::namespaced(self.client.clone(), &key.namespace)
+                .get_opt(&key.name)
+                .await?;
             let Some(secret) = secret else {
-                return Err(Error::waiting(Reason::SecretNotFound, format!("Secret {key} does not exist")));
+                return Err(Error::waiting(
+                    Reason::SecretNotFound,
+                    format!("Secret {key} does not exist"),
+                ));
             };
             let Some(value) = secret.data.and_then(|mut data| data.remove(entry)) else {
                 return Err(missing_key("Secret", key, entry));
@@ -107,16 +128,26 @@ impl Caches {
     /// # Errors
     /// Waiting, when the `ConfigMap` or the key is not there.
     pub async fn config_map(&self, key: &ObjectKey, entry: &str) -> Result<String, Error> {
-        let map = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace).get_opt(&key.name).await?;
+        let map = Api::<ConfigMap>::namespaced(self.client.clone(), &key.namespace)
+            .get_opt(&key.name)
+            .await?;
         let Some(map) = map else {
-            return Err(Error::waiting(Reason::SecretNotFound, format!("ConfigMap {key} does not exist")));
+            return Err(Error::waiting(
+                Reason::SecretNotFound,
+                format!("ConfigMap {key} does not exist"),
+            ));
         };
-        map.data.and_then(|mut data| data.remove(entry)).ok_or_else(|| missing_key("ConfigMap", key, entry))
+        map.data
+            .and_then(|mut data| data.remove(entry))
+            .ok_or_else(|| missing_key("ConfigMap", key, entry))
     }
 }
 
 fn missing_key(kind: &str, key: &ObjectKey, entry: &str) -> Error {
-    Error::waiting(Reason::SecretNotFound, format!("{kind} {key} has no value under the key {entry}"))
+    Error::waiting(
+        Reason::SecretNotFound,
+        format!("{kind} {key} has no value under the key {entry}"),
+    )
 }
 
 struct Cache<K: Kind>(Store<K>);
@@ -133,13 +164,19 @@ impl<K: Kind> KindStore for Cache<K> {
             .state()
             .iter()
             .filter(|object| {
-                if to.kind == instance { object.instance_key() == to.key } else { object.references().contains(to) }
+                if to.kind == instance {
+                    object.instance_key() == to.key
+                } else {
+                    object.references().contains(to)
+                }
             })
             .map(|object| Referrer {
-                reference: Reference { kind: K::KIND, key: object.key() },
+                reference: Reference {
+                    kind: K::KIND,
+                    key: object.key(),
+                },
                 scope: K::SCOPE,
-                has_remote: !object.finalizers().is_empty()
-                    || object.status().is_some_and(KindStatus::has_remote),
+                has_remote: !object.finalizers().is_empty() || object.status().is_some_and(KindStatus::has_remote),
             })
             .collect()
     }

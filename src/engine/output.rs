@@ -25,7 +25,10 @@ impl Owner {
     /// The object as an owner; `None` for one that the API server has not given a uid.
     pub fn of<K: Kind>(object: &K) -> Option<Self> {
         let reference = object.controller_owner_ref(&())?;
-        Some(Self { namespace: object.key().namespace, reference })
+        Some(Self {
+            namespace: object.key().namespace,
+            reference,
+        })
     }
 }
 
@@ -80,7 +83,10 @@ impl Outputs {
             Some(secret) => {
                 let data = secret.data.unwrap_or_default();
                 Output::Ours(Box::new(OutputSecret {
-                    public: data.into_iter().map(|(key, value)| (key, public_part(&value))).collect(),
+                    public: data
+                        .into_iter()
+                        .map(|(key, value)| (key, public_part(&value)))
+                        .collect(),
                     annotations: secret.metadata.annotations.unwrap_or_default(),
                 }))
             }
@@ -103,12 +109,22 @@ impl Outputs {
             name: Some(name.to_owned()),
             namespace: Some(owner.namespace.clone()),
             owner_references: Some(vec![owner.reference.clone()]),
-            annotations: Some(secret.metadata.annotations.unwrap_or_default().into_iter().chain(annotations).collect()),
+            annotations: Some(
+                secret
+                    .metadata
+                    .annotations
+                    .unwrap_or_default()
+                    .into_iter()
+                    .chain(annotations)
+                    .collect(),
+            ),
             managed_fields: None,
             ..secret.metadata
         };
         secret.type_ = Some("Opaque".to_owned());
-        let new = data.into_iter().map(|(key, value)| (key, ByteString(value.expose_secret().as_bytes().to_vec())));
+        let new = data
+            .into_iter()
+            .map(|(key, value)| (key, ByteString(value.expose_secret().as_bytes().to_vec())));
         secret.data.get_or_insert_default().extend(new);
         let parameters = PostParams::default();
         let written = match existing {
@@ -151,5 +167,10 @@ fn public_part(value: &ByteString) -> String {
 }
 
 fn owned(secret: &Secret, owner: &Owner) -> bool {
-    secret.meta().owner_references.iter().flatten().any(|reference| reference.uid == owner.reference.uid)
+    secret
+        .meta()
+        .owner_references
+        .iter()
+        .flatten()
+        .any(|reference| reference.uid == owner.reference.uid)
 }

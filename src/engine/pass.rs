@@ -67,12 +67,26 @@ pub async fn run<R: Remote>(
     object: Arc<R::Kind>,
 ) -> Ended {
     let object = recent.newest(object);
-    let me = Reference { kind: R::Kind::KIND, key: object.key() };
+    let me = Reference {
+        kind: R::Kind::KIND,
+        key: object.key(),
+    };
     let since = engine.wakes.take_since(&me);
     let before = object.status().cloned().unwrap_or_default();
     let status = before.clone();
     engine.claims.forget(&me);
-    let mut pass = Pass::<R> { engine, recent, store, object, before, status, me, since, seen: Mutex::default(), connection: None };
+    let mut pass = Pass::<R> {
+        engine,
+        recent,
+        store,
+        object,
+        before,
+        status,
+        me,
+        since,
+        seen: Mutex::default(),
+        connection: None,
+    };
     let ended = if pass.object.meta().deletion_timestamp.is_some() {
         teardown::run(&mut pass).await
     } else {
@@ -92,12 +106,15 @@ impl<R: Remote> Pass<'_, R> {
         let (verdict, report) = match &result {
             Ok((verdict, report)) => (verdict, report.as_ref()),
             Err(error) if error.disposition() == Disposition::Superseded => {
-                return Ended { error: result.err(), look_again: None };
+                return Ended {
+                    error: result.err(),
+                    look_again: None,
+                };
             }
             Err(error) => (&Verdict::Failed(error), None),
         };
         let written = self.conclude(verdict, report).await;
-        let look_again = report.and_then(|report| report.look_again).and_then(|at| self.until(at));
+        let look_again = report.and_then(|report| report.look_again).map(|at| self.until(at));
         let error = result.err().or(written.err());
         Ended { error, look_again }
     }
@@ -109,7 +126,7 @@ impl<R: Remote> Pass<'_, R> {
         self.claim_name(&connection, &key)?;
         let cx = self.cx(&connection, self.since)?;
         let policy = self.adoption_policy(&connection);
-        let what = self.name_of(&key);
+        let what = name_of::<R>(&key);
         let found = self.find(&cx, &desired, &key).await?;
         self.claim_found(&connection, &found)?;
         let decision = adoption::decide(found, policy, &what)?;
@@ -122,7 +139,9 @@ impl<R: Remote> Pass<'_, R> {
             let changes = R::plan(&desired, observed.as_ref());
             let Some(now) = observed.clone().filter(|_| changes.is_empty()) else {
                 self.require_finalizer().await?;
-                observed = self.apply(&connection, &desired, &key, observed, &changes, &mut done).await?;
+                observed = self
+                    .apply(&connection, &desired, &key, observed, &changes, &mut done)
+                    .await?;
                 continue;
             };
             self.tell_changes(done).await;
@@ -141,7 +160,10 @@ impl<R: Remote> Pass<'_, R> {
         let cx = self.cx(&connection, self.since)?;
         let Found { owned, pending, named } = self.find(&cx, &desired, &key).await?;
         let Some(observed) = owned.or(pending).or(named) else {
-            let message = format!("{} does not exist in Coder and mode is Observe: nothing is created", self.name_of(&key));
+            let message = format!(
+                "{} does not exist in Coder and mode is Observe: nothing is created",
+                name_of::<R>(&key)
+            );
             return Err(Error::waiting(Reason::NotFound, message));
         };
         R::check(&desired, &observed)?;
@@ -150,10 +172,15 @@ impl<R: Remote> Pass<'_, R> {
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
         let drift = (!lines.is_empty()).then(|| lines.join("; "));
         if let Some(drift) = &drift
-            && self.before.common().condition(conditions::DRIFT_DETECTED).is_none_or(|before| before.message != *drift)
+            && self
+                .before
+                .common()
+                .condition(conditions::DRIFT_DETECTED)
+                .is_none_or(|before| before.message != *drift)
         {
             self.engine.metrics.drift(R::Kind::KIND, "reported");
-            self.tell(EventType::Warning, Reason::DriftDetected, drift.clone()).await;
+            self.tell(EventType::Warning, Reason::DriftDetected, drift.clone())
+                .await;
         }
         Ok((Verdict::Observed { drift }, Some(report)))
     }
@@ -161,7 +188,10 @@ impl<R: Remote> Pass<'_, R> {
     /// The connection, granted to this object.
     fn connect(&mut self) -> Result<Arc<Connection>, Error> {
         let instance = self.object.instance_key();
-        self.depend(Topic::Object(Reference { kind: instance::KIND, key: instance.clone() }));
+        self.depend(Topic::Object(Reference {
+            kind: instance::KIND,
+            key: instance.clone(),
+        }));
         let connection = self.engine.connections.get(&instance)?;
         self.connection = Some(Arc::clone(&connection));
         self.authorize(&connection)?;
@@ -199,10 +229,16 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Looks in the three ways; stops at the first that finds something.
     async fn find(&self, cx: &Cx<'_>, desired: &R::Desired, key: &str) -> Result<Found<R::Observed>, Error> {
-        let mut found = Found { owned: None, pending: None, named: None };
+        let mut found = Found {
+            owned: None,
+            pending: None,
+            named: None,
+        };
         let common = self.status.common();
         if let Some(PendingCreation { key, since }) = &common.pending_creation {
-            found.pending = R::observe(cx, Some(desired), Target::Key(key)).await?.filter(|one| R::created_since(one, since.0));
+            found.pending = R::observe(cx, Some(desired), Target::Key(key))
+                .await?
+                .filter(|one| R::created_since(one, since.0));
             if found.pending.is_some() {
                 return Ok(found);
             }
@@ -228,7 +264,12 @@ impl<R: Remote> Pass<'_, R> {
                 let policy = self.deletion_policy(self.connection.as_deref());
                 self.status.common_mut().effective_deletion_policy = Some(policy);
                 if origin == Origin::Adopted {
-                    self.tell(EventType::Normal, Reason::Adopted, "took over what Coder already held".to_owned()).await;
+                    self.tell(
+                        EventType::Normal,
+                        Reason::Adopted,
+                        "took over what Coder already held".to_owned(),
+                    )
+                    .await;
                 }
                 Ok(Some(observed))
             }
@@ -257,12 +298,18 @@ impl<R: Remote> Pass<'_, R> {
             match R::apply(&cx, desired, observed.as_ref(), change).await {
                 Ok(after) => observed = Some(after),
                 Err(error) if creates => {
-                    observed = self.creation_failed(connection, desired, key, begun_before, error).await?;
+                    observed = self
+                        .creation_failed(connection, desired, key, begun_before, error)
+                        .await?;
                 }
                 Err(error) => return Err(error),
             }
             let drift = !creates && self.was_in_sync() && R::corrects_drift(change, &self.before);
-            done.push(Done { text: change.to_string(), creates, drift });
+            done.push(Done {
+                text: change.to_string(),
+                creates,
+                drift,
+            });
             if creates {
                 self.record_creation(desired, observed.as_ref()).await?;
                 break;
@@ -278,7 +325,10 @@ impl<R: Remote> Pass<'_, R> {
             return Ok(());
         }
         let since = Time(seconds((self.engine.now)()));
-        self.status.common_mut().pending_creation = Some(PendingCreation { key: key.to_owned(), since });
+        self.status.common_mut().pending_creation = Some(PendingCreation {
+            key: key.to_owned(),
+            since,
+        });
         self.write(Guard::Unchanged).await
     }
 
@@ -291,9 +341,12 @@ impl<R: Remote> Pass<'_, R> {
         begun_before: bool,
         error: Error,
     ) -> Result<Option<R::Observed>, Error> {
-        let Some(refusal) = error.coder() else { return Err(error) };
+        let Some(refusal) = error.coder() else {
+            return Err(error);
+        };
         let exists = refusal.is_already_exists();
-        if !refusal.outcome_unknown() && !(exists && begun_before) {
+        let may_be_ours = refusal.outcome_unknown() || (exists && begun_before);
+        if !may_be_ours {
             self.status.common_mut().pending_creation = None;
         }
         if !exists {
@@ -301,14 +354,23 @@ impl<R: Remote> Pass<'_, R> {
         }
         let cx = self.cx(connection, Instant::now())?;
         let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
-        let what = self.name_of(key);
+        let what = name_of::<R>(key);
         let found = match (found, begun_before) {
             // The list does not show it, but Coder says that it is there: it differs in case, or may not be read.
             (None, _) => return Err(adoption::already_exists(&what)),
-            (Some(ours), true) => Found { owned: None, pending: Some(ours), named: None },
-            (Some(theirs), false) => Found { owned: None, pending: None, named: Some(theirs) },
+            (Some(ours), true) => Found {
+                owned: None,
+                pending: Some(ours),
+                named: None,
+            },
+            (Some(theirs), false) => Found {
+                owned: None,
+                pending: None,
+                named: Some(theirs),
+            },
         };
-        self.take(adoption::decide(found, self.adoption_policy(connection), &what)?).await
+        self.take(adoption::decide(found, self.adoption_policy(connection), &what)?)
+            .await
     }
 
     /// The id goes into the status right after the creation, whatever else happened to the object meanwhile.
@@ -368,7 +430,10 @@ impl<R: Remote> Pass<'_, R> {
 
     fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
         if let Some(owner) = claims::stronger(mine, others) {
-            self.depend(Topic::Object(Reference { kind: R::Kind::KIND, key: owner.key.clone() }));
+            self.depend(Topic::Object(Reference {
+                kind: R::Kind::KIND,
+                key: owner.key.clone(),
+            }));
         }
         claims::check(mine, others, R::Kind::KIND)
     }
@@ -390,7 +455,12 @@ impl<R: Remote> Pass<'_, R> {
             (claim.held.as_deref() == Some(id) && claim.deployment == connection.link.deployment.to_string())
                 .then_some(claim)
         };
-        self.store.state().iter().filter(|other| other.key() != self.me.key).filter_map(holds).collect()
+        self.store
+            .state()
+            .iter()
+            .filter(|other| other.key() != self.me.key)
+            .filter_map(holds)
+            .collect()
     }
 
     pub(super) fn my_claim(&self, connection: &Connection, named: Option<String>, held: Option<String>) -> Claim {
@@ -406,7 +476,10 @@ impl<R: Remote> Pass<'_, R> {
     /// What this object holds.
     fn held(&self) -> Option<String> {
         let common = self.status.common();
-        common.origin.and_then(|_| R::identity(&self.status)).map(|identity| R::held(&identity))
+        common
+            .origin
+            .and_then(|_| R::identity(&self.status))
+            .map(|identity| R::held(&identity))
     }
 
     /// The object depends on what this connection shows.
@@ -417,7 +490,11 @@ impl<R: Remote> Pass<'_, R> {
     /// What the pass found is told once, in one event.
     async fn tell_changes(&self, done: Vec<Done>) {
         let join = |wanted: &dyn Fn(&Done) -> bool| {
-            let lines: Vec<&str> = done.iter().filter(|done| wanted(done)).map(|done| &*done.text).collect();
+            let lines: Vec<&str> = done
+                .iter()
+                .filter(|done| wanted(done))
+                .map(|done| &*done.text)
+                .collect();
             (!lines.is_empty()).then(|| lines.join("; "))
         };
         if let Some(text) = join(&|done| done.creates) {
@@ -462,7 +539,9 @@ impl<R: Remote> Pass<'_, R> {
             }
         }
         for note in news {
-            self.engine.tell(self.object.as_ref(), EventType::Warning, note.reason, note.message).await;
+            self.engine
+                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
+                .await;
         }
         self.write(Guard::Unchanged).await
     }
@@ -495,7 +574,12 @@ impl<R: Remote> Pass<'_, R> {
 
     pub(super) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
         let owner = Owner::of(self.object.as_ref()).ok_or(Error::Superseded)?;
-        let own = self.object.common().resync_interval.as_ref().and_then(|interval| interval.parse().ok());
+        let own = self
+            .object
+            .common()
+            .resync_interval
+            .as_ref()
+            .and_then(|interval| interval.parse().ok());
         Ok(Cx {
             me: self.me.clone(),
             owner,
@@ -510,12 +594,18 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     pub(super) async fn tell(&self, type_: EventType, reason: Reason, note: String) {
-        self.engine.tell(self.object.as_ref(), type_, reason.as_str(), note).await;
+        self.engine
+            .tell(self.object.as_ref(), type_, reason.as_str(), note)
+            .await;
     }
 
     pub(super) fn depend(&self, topic: Topic) {
         self.engine.wakes.depend(&self.me, topic.clone());
-        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner).topics.insert(topic);
+        self.seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .topics
+            .insert(topic);
     }
 
     /// What the object depends on from now on is what this pass saw.
@@ -527,7 +617,11 @@ impl<R: Remote> Pass<'_, R> {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Seen { topics, collections } = std::mem::take(&mut *seen);
         self.engine.wakes.settle(&self.me, topics);
-        if let Some(connection) = self.connection.clone().or_else(|| self.engine.connections.last(&instance)) {
+        if let Some(connection) = self
+            .connection
+            .clone()
+            .or_else(|| self.engine.connections.last(&instance))
+        {
             connection.mirror().retain_subscriptions(&self.me, &collections);
         }
     }
@@ -544,21 +638,32 @@ impl<R: Remote> Pass<'_, R> {
             self.depend(Topic::Recovery(instance.clone()));
         }
         if suspicious {
-            self.engine.wakes.wake(&Reference { kind: instance::KIND, key: instance.clone() }, Instant::now());
+            self.engine.wakes.wake(
+                &Reference {
+                    kind: instance::KIND,
+                    key: instance.clone(),
+                },
+                Instant::now(),
+            );
         }
     }
 
     fn adoption_policy(&self, connection: &Connection) -> AdoptionPolicy {
-        self.object.common().adoption_policy.or(connection.defaults.adoption_policy).unwrap_or_default()
+        self.object
+            .common()
+            .adoption_policy
+            .or(connection.defaults.adoption_policy)
+            .unwrap_or_default()
     }
 
-    fn name_of(&self, key: &str) -> String {
-        format!("{} {key}", R::NOUN)
+    fn until(&self, at: Timestamp) -> Duration {
+        Duration::try_from(at.duration_since((self.engine.now)())).unwrap_or_default()
     }
+}
 
-    fn until(&self, at: Timestamp) -> Option<Duration> {
-        Some(Duration::try_from(at.duration_since((self.engine.now)())).unwrap_or_default())
-    }
+/// What messages call the object with that key.
+fn name_of<R: Remote>(key: &str) -> String {
+    format!("{} {key}", R::NOUN)
 }
 
 /// A change that was made.

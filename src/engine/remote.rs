@@ -143,7 +143,11 @@ pub struct Note {
 impl Note {
     /// A note whose reason is its type.
     pub fn new(type_: &'static str, message: impl Into<String>) -> Self {
-        Self { type_, reason: type_, message: message.into() }
+        Self {
+            type_,
+            reason: type_,
+            message: message.into(),
+        }
     }
 }
 

@@ -43,19 +43,30 @@ pub async fn write<K: Watchable>(
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    Ok(api(client, object).patch_status(&object.name_any(), &parameters, &Patch::Apply(body)).await?)
+    Ok(api(client, object)
+        .patch_status(&object.name_any(), &parameters, &Patch::Apply(body))
+        .await?)
 }
 
 /// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
 pub async fn set_finalizer<K: Watchable>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
-    let mut finalizers: Vec<&str> =
-        object.finalizers().iter().map(String::as_str).filter(|finalizer| *finalizer != FINALIZER).collect();
+    let mut finalizers: Vec<&str> = object
+        .finalizers()
+        .iter()
+        .map(String::as_str)
+        .filter(|finalizer| *finalizer != FINALIZER)
+        .collect();
     if present {
         finalizers.push(FINALIZER);
     }
     let body = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
-    let parameters = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-    Ok(api(client, object).patch(&object.name_any(), &parameters, &Patch::Merge(body)).await?)
+    let parameters = PatchParams {
+        field_manager: Some(FIELD_MANAGER.to_owned()),
+        ..PatchParams::default()
+    };
+    Ok(api(client, object)
+        .patch(&object.name_any(), &parameters, &Patch::Merge(body))
+        .await?)
 }
 
 /// Whether the finalizer is there.
@@ -75,7 +86,9 @@ pub struct Recent<K> {
 
 impl<K> Default for Recent<K> {
     fn default() -> Self {
-        Self { written: Mutex::default() }
+        Self {
+            written: Mutex::default(),
+        }
     }
 }
 
@@ -115,5 +128,8 @@ impl<K: Watchable> Recent<K> {
 
 /// Resource versions of one object are ordered numbers (guaranteed since Kubernetes 1.35, so before it as well).
 fn version<K: Watchable>(object: &K) -> u128 {
-    object.resource_version().and_then(|version| version.parse().ok()).unwrap_or_default()
+    object
+        .resource_version()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or_default()
 }

@@ -22,7 +22,10 @@ const NAMED: usize = 5;
 /// Lets the object go as soon as that is right.
 pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
     if !status::has_finalizer(pass.object.as_ref()) {
-        return Ended { error: None, look_again: None };
+        return Ended {
+            error: None,
+            look_again: None,
+        };
     }
     let error = match pass.dissolve().await {
         Ok(farewell) => pass.release(farewell).await.err(),
@@ -32,7 +35,10 @@ pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
             Some(written.err().unwrap_or(error))
         }
     };
-    Ended { error, look_again: None }
+    Ended {
+        error,
+        look_again: None,
+    }
 }
 
 /// Why the finalizer may go.
@@ -67,7 +73,10 @@ impl<R: Remote> Pass<'_, R> {
             }
         }
         self.children_first()?;
-        self.depend(Topic::Object(Reference { kind: instance::KIND, key: instance.clone() }));
+        self.depend(Topic::Object(Reference {
+            kind: instance::KIND,
+            key: instance.clone(),
+        }));
         let connection = self.engine.connections.for_deletion(&instance).map_err(with_way_out)?;
         self.keep_connection(&connection);
         self.authorize(&connection).map_err(with_way_out)?;
@@ -76,7 +85,11 @@ impl<R: Remote> Pass<'_, R> {
         let mut identities: Vec<R::Identity> = R::identity(&self.status).filter(|_| managed).into_iter().collect();
         if let Some(PendingCreation { key, since }) = &self.status.common().pending_creation {
             let found = R::observe(&cx, None, Target::Key(key)).await.map_err(with_way_out)?;
-            identities.extend(found.filter(|one| R::created_since(one, since.0)).map(|one| R::identify(&one)));
+            identities.extend(
+                found
+                    .filter(|one| R::created_since(one, since.0))
+                    .map(|one| R::identify(&one)),
+            );
         }
         for identity in &identities {
             if self.has_stronger_holder(&connection, identity) {
@@ -85,13 +98,22 @@ impl<R: Remote> Pass<'_, R> {
             self.permit(&connection).await.map_err(with_way_out)?;
             R::delete(&cx, identity).await.map_err(with_way_out)?;
         }
-        Ok(if identities.is_empty() { Farewell::Nothing } else { Farewell::Deleted })
+        Ok(if identities.is_empty() {
+            Farewell::Nothing
+        } else {
+            Farewell::Deleted
+        })
     }
 
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
-        let children: Vec<Referrer> =
-            self.engine.caches.referring(&self.me).into_iter().filter(|child| child.has_remote).collect();
+        let children: Vec<Referrer> = self
+            .engine
+            .caches
+            .referring(&self.me)
+            .into_iter()
+            .filter(|child| child.has_remote)
+            .collect();
         if children.is_empty() {
             return Ok(());
         }
@@ -115,10 +137,12 @@ impl<R: Remote> Pass<'_, R> {
         match farewell {
             Farewell::Nothing => {}
             Farewell::Deleted => {
-                self.tell(EventType::Normal, Reason::Deleted, "deleted in Coder".to_owned()).await;
+                self.tell(EventType::Normal, Reason::Deleted, "deleted in Coder".to_owned())
+                    .await;
             }
             Farewell::Orphaned(why) => {
-                self.tell(EventType::Normal, Reason::Orphaned, format!("left in Coder: {why}")).await;
+                self.tell(EventType::Normal, Reason::Orphaned, format!("left in Coder: {why}"))
+                    .await;
             }
         }
         tracing::info!(finalizer = FINALIZER, "letting go");
@@ -140,8 +164,17 @@ impl<R: Remote> Pass<'_, R> {
             // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
             .filter(|policy| *policy == DeletionPolicy::Orphan || default == DeletionPolicy::Delete);
         // The connection may be gone; what it said is in the status.
-        let recorded = if connection.is_none() { self.status.common().effective_deletion_policy } else { None };
-        self.object.common().deletion_policy.or(by_instance).or(recorded).unwrap_or(default)
+        let recorded = if connection.is_none() {
+            self.status.common().effective_deletion_policy
+        } else {
+            None
+        };
+        self.object
+            .common()
+            .deletion_policy
+            .or(by_instance)
+            .or(recorded)
+            .unwrap_or(default)
     }
 }
 
@@ -151,7 +184,11 @@ pub fn dependents(children: &[Referrer], advice: &str) -> Error {
     names.sort();
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
-    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    let more = if more == 0 {
+        String::new()
+    } else {
+        format!(" and {more} more")
+    };
     let message = format!("still used by {}{more}: {advice}", names.join(", "));
     Error::waiting(Reason::DependentsExist, message)
 }

@@ -56,8 +56,12 @@ impl Wakes {
     /// Everybody who depends on `topic` looks again.
     pub fn changed(&self, topic: &Topic) {
         let now = Instant::now();
-        let dependents: Vec<Reference> =
-            self.lock().dependents.get(topic).map(|who| who.iter().cloned().collect()).unwrap_or_default();
+        let dependents: Vec<Reference> = self
+            .lock()
+            .dependents
+            .get(topic)
+            .map(|who| who.iter().cloned().collect())
+            .unwrap_or_default();
         for who in dependents {
             self.wake(&who, now);
         }
@@ -124,7 +128,10 @@ mod tests {
     use super::*;
 
     fn reference(name: &str) -> Reference {
-        Reference { kind: "K", key: ObjectKey::new("ns", name) }
+        Reference {
+            kind: "K",
+            key: ObjectKey::new("ns", name),
+        }
     }
 
     #[test]

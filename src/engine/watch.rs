@@ -7,14 +7,16 @@ use std::collections::{HashMap, HashSet};
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures::stream::{SelectAll, StreamExt};
 use futures::{Stream, TryStreamExt};
 use kube::core::{DeserializeGuard, NamespaceResourceScope};
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::reflector::Store;
-use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::Store;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
 use kube::{Api, Client, Resource};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
@@ -58,6 +60,29 @@ impl Synced {
     }
 }
 
+/// How long a watch that failed waits: as kube does it, but never so long that a definition that was just installed, or
+/// a permission that was just given, goes unnoticed.
+#[derive(Default)]
+pub struct WatchBackoff(DefaultBackoff);
+
+impl WatchBackoff {
+    const LONGEST: Duration = Duration::from_secs(5);
+}
+
+impl Iterator for WatchBackoff {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        Some(self.0.next().map_or(Self::LONGEST, |wait| wait.min(Self::LONGEST)))
+    }
+}
+
+impl Backoff for WatchBackoff {
+    fn reset(&mut self) {
+        self.0.reset();
+    }
+}
+
 /// A watch that is ready to run.
 pub struct Watch<K: Resource<DynamicType = ()> + Clone + 'static> {
     client: Client,
@@ -89,12 +114,24 @@ impl<K: Watchable> Watch<K> {
     pub fn new(client: Client, namespaces: Namespaces) -> (Self, Store<K>, Synced) {
         let writer = Writer::<K>::default();
         let (store, synced) = (writer.as_reader(), Synced::default());
-        (Self { client, namespaces, writer, synced: synced.clone() }, store, synced)
+        (
+            Self {
+                client,
+                namespaces,
+                writer,
+                synced: synced.clone(),
+            },
+            store,
+            synced,
+        )
     }
 
     /// Watches until told to stop; `tell` must not block.
     pub async fn run(mut self, stop: CancellationToken, tell: impl Fn(Change<K>) + Send) {
-        let mut round = Round { expected: self.streams(), ..Round::default() };
+        let mut round = Round {
+            expected: self.streams(),
+            ..Round::default()
+        };
         self.writer.apply_watcher_event(&Event::Init);
         let mut events = self.events();
         loop {
@@ -111,7 +148,13 @@ impl<K: Watchable> Watch<K> {
         }
     }
 
-    fn take(&mut self, round: &mut Round<K>, source: usize, event: Event<DeserializeGuard<K>>, tell: &impl Fn(Change<K>)) {
+    fn take(
+        &mut self,
+        round: &mut Round<K>,
+        source: usize,
+        event: Event<DeserializeGuard<K>>,
+        tell: &impl Fn(Change<K>),
+    ) {
         match event {
             Event::Init => {
                 round.listed.insert(source, HashSet::new());
@@ -138,7 +181,8 @@ impl<K: Watchable> Watch<K> {
                 round.done.insert(source);
                 if round.done.len() == round.expected && !self.synced.is_synced() {
                     for (_, object) in round.known.values() {
-                        self.writer.apply_watcher_event(&Event::InitApply(object.as_ref().clone()));
+                        self.writer
+                            .apply_watcher_event(&Event::InitApply(object.as_ref().clone()));
                     }
                     self.writer.apply_watcher_event(&Event::InitDone);
                     self.synced.set();
@@ -185,13 +229,14 @@ impl<K: Watchable> Watch<K> {
     fn events(&self) -> SelectAll<SourceStream<K>> {
         let apis: Vec<Api<DeserializeGuard<K>>> = match &self.namespaces {
             Namespaces::All => vec![Api::all(self.client.clone())],
-            Namespaces::Only(names) => {
-                names.iter().map(|name| Api::namespaced(self.client.clone(), name)).collect()
-            }
+            Namespaces::Only(names) => names
+                .iter()
+                .map(|name| Api::namespaced(self.client.clone(), name))
+                .collect(),
         };
         let watch = |(source, api): (usize, Api<DeserializeGuard<K>>)| -> SourceStream<K> {
             let stream = watcher(api, watcher::Config::default())
-                .backoff(DefaultBackoff::default())
+                .backoff(WatchBackoff::default())
                 .map_ok(|event| {
                     event.modify(|object| {
                         if let Ok(object) = &mut object.0 {
@@ -221,7 +266,12 @@ struct Round<K> {
 
 impl<K> Default for Round<K> {
     fn default() -> Self {
-        Self { expected: 0, done: HashSet::new(), known: HashMap::new(), listed: HashMap::new() }
+        Self {
+            expected: 0,
+            done: HashSet::new(),
+            known: HashMap::new(),
+            listed: HashMap::new(),
+        }
     }
 }
 
@@ -230,5 +280,8 @@ where
     DeserializeGuard<K>: Resource,
 {
     let meta = object.meta();
-    ObjectKey::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default())
+    ObjectKey::new(
+        meta.namespace.clone().unwrap_or_default(),
+        meta.name.clone().unwrap_or_default(),
+    )
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::Engine;
 use super::backoff::Backoff;
 use super::conditions::READY;
 use super::error::{Disposition, Error};
@@ -22,14 +23,13 @@ use super::remote::Remote;
 use super::status::{FINALIZER, Recent, has_finalizer};
 use super::wake::Topic;
 use super::watch::{Change, Namespaces, Synced, Watch, Watchable};
-use super::Engine;
 use crate::api::{GROUP, Kind, KindStatus, ObjectKey, Reference};
 use crate::mirror::Waker;
 
 /// Passes of one kind at the same time. They mostly wait for answers.
 const CONCURRENCY: u16 = 16;
 /// Somebody who waits looks again by itself after this long, should a wake-up have been lost.
-const SAFETY_NET: Duration = Duration::from_secs(600);
+const SAFETY_NET: Duration = Duration::from_mins(10);
 /// A pass that was overtaken by a change starts over after this.
 const OVERTAKEN: Duration = Duration::from_millis(250);
 
@@ -45,10 +45,27 @@ pub struct Worker<R: Remote> {
 /// What of an object makes itself, or others, look.
 #[derive(Clone, PartialEq)]
 struct Face {
-    /// What the user says: generation, deletion, our annotations, foreign finalizers.
-    asked: (Option<i64>, bool, Vec<(String, String)>, Vec<String>),
-    /// What others depend on.
-    shown: (Option<String>, bool, Option<String>, Option<String>),
+    asked: Asked,
+    shown: Shown,
+}
+
+/// What the user says.
+#[derive(Clone, PartialEq)]
+struct Asked {
+    generation: Option<i64>,
+    deleting: bool,
+    /// Ours, by name.
+    annotations: Vec<(String, String)>,
+    foreign_finalizers: Vec<String>,
+}
+
+/// What others depend on.
+#[derive(Clone, PartialEq)]
+struct Shown {
+    uid: Option<String>,
+    finalizer: bool,
+    held: Option<String>,
+    ready: Option<String>,
 }
 
 /// A kind that is ready to run.
@@ -97,7 +114,12 @@ where
         let run = async move {
             futures::future::join(watching, passing).await;
         };
-        Running { kind: R::Kind::KIND, synced, wake_all: Arc::new(wake_all), run: Box::pin(run) }
+        Running {
+            kind: R::Kind::KIND,
+            synced,
+            wake_all: Arc::new(wake_all),
+            run: Box::pin(run),
+        }
     }
 
     fn changed(&self, change: Change<R::Kind>) {
@@ -146,15 +168,25 @@ where
         let _entered = span.enter();
         let ended = ended.unwrap_or_else(|_| {
             tracing::error!("a pass panicked; the object is tried again later");
-            Ended { error: Some(Error::NotConverging("the operator has a defect, see its log".to_owned())), look_again: None }
+            Ended {
+                error: Some(Error::NotConverging(
+                    "the operator has a defect, see its log".to_owned(),
+                )),
+                look_again: None,
+            }
         });
-        engine.metrics.pass(R::Kind::KIND, ended.error.as_ref().map(Error::reason), began.elapsed());
+        engine
+            .metrics
+            .pass(R::Kind::KIND, ended.error.as_ref().map(Error::reason), began.elapsed());
         worker.next(&key, &ended)
     }
 
     fn next(&self, key: &ObjectKey, ended: &Ended) -> Action {
         let chance = (self.engine.chance)();
-        let me = Reference { kind: R::Kind::KIND, key: key.clone() };
+        let me = Reference {
+            kind: R::Kind::KIND,
+            key: key.clone(),
+        };
         let Some(error) = &ended.error else {
             tracing::debug!("in sync");
             self.backoff.reset(key);
@@ -200,8 +232,11 @@ pub async fn passes<K, C, F, Fut>(
     F: Fn(Arc<K>, Arc<C>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Action> + Send + 'static,
 {
-    let queue = stream::unfold(queue, |mut queue| async move { queue.recv().await.map(|key| (key, queue)) })
-        .map(|key: ObjectKey| ObjectRef::<K>::new(&key.name).within(&key.namespace));
+    let queue = stream::unfold(
+        queue,
+        |mut queue| async move { queue.recv().await.map(|key| (key, queue)) },
+    )
+    .map(|key: ObjectKey| ObjectRef::<K>::new(&key.name).within(&key.namespace));
     let config = controller::Config::default().concurrency(CONCURRENCY);
     // What makes a pass run is the queue alone: the watch puts into it what is worth a pass.
     Controller::for_stream(stream::pending::<Result<K, kube::runtime::watcher::Error>>(), store)
@@ -225,7 +260,10 @@ pub async fn passes<K, C, F, Fut>(
 }
 
 fn reference<K: Kind>(object: &K) -> Reference {
-    Reference { kind: K::KIND, key: object.key() }
+    Reference {
+        kind: K::KIND,
+        key: object.key(),
+    }
 }
 
 fn face<R: Remote>(object: &R::Kind) -> Face {
@@ -237,12 +275,31 @@ fn face<R: Remote>(object: &R::Kind) -> Face {
         .filter(|(name, _)| name.starts_with(&prefix))
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    let foreign = object.finalizers().iter().filter(|finalizer| *finalizer != FINALIZER).cloned().collect();
+    let foreign_finalizers = object
+        .finalizers()
+        .iter()
+        .filter(|finalizer| *finalizer != FINALIZER)
+        .cloned()
+        .collect();
     let status = object.status();
-    let ready = status.and_then(|status| status.common().condition(READY)).map(|ready| ready.status.clone());
-    let held = status.and_then(|status| R::identity(status)).map(|identity| R::held(&identity));
+    let ready = status
+        .and_then(|status| status.common().condition(READY))
+        .map(|ready| ready.status.clone());
+    let held = status
+        .and_then(|status| R::identity(status))
+        .map(|identity| R::held(&identity));
     Face {
-        asked: (meta.generation, meta.deletion_timestamp.is_some(), annotations, foreign),
-        shown: (meta.uid.clone(), has_finalizer(object), held, ready),
+        asked: Asked {
+            generation: meta.generation,
+            deleting: meta.deletion_timestamp.is_some(),
+            annotations,
+            foreign_finalizers,
+        },
+        shown: Shown {
+            uid: meta.uid.clone(),
+            finalizer: has_finalizer(object),
+            held,
+            ready,
+        },
     }
 }

@@ -13,7 +13,7 @@ use super::organization::Members;
 ///
 /// # Errors
 /// `Forbidden`, when the token might simply not see it.
-pub async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, what: &str) -> Result<(), Error> {
+pub(super) async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, what: &str) -> Result<(), Error> {
     if cx.connection.reads_everything() {
         return Ok(());
     }
@@ -37,9 +37,9 @@ async fn administers(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, 
     const ROLES: [&str; 3] = ["organization-admin", "organization-user-admin", "organization-auditor"];
     let me = cx.connection.user.id;
     match cx.list(&Members(organization), Interest::Item(me.to_string())).await {
-        Ok(members) => Ok(members.get(&me.to_string()).is_some_and(|member| {
-            member.roles.iter().any(|role| ROLES.contains(&role.as_str()))
-        })),
+        Ok(members) => Ok(members
+            .get(&me.to_string())
+            .is_some_and(|member| member.roles.iter().any(|role| ROLES.contains(&role.as_str())))),
         Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
         Err(error) => Err(error),
     }

@@ -14,7 +14,10 @@ pub struct Field<T> {
 impl<T: Clone + PartialEq> Field<T> {
     /// The difference, if the field is managed and differs.
     pub fn differing(wanted: Option<&T>, held: &T) -> Option<Self> {
-        wanted.filter(|wanted| *wanted != held).map(|wanted| Self { from: held.clone(), to: wanted.clone() })
+        wanted.filter(|wanted| *wanted != held).map(|wanted| Self {
+            from: held.clone(),
+            to: wanted.clone(),
+        })
     }
 
     /// What to send.
@@ -25,12 +28,12 @@ impl<T: Clone + PartialEq> Field<T> {
 
 /// A list of differences for people, as in `displayName "A" → "B", quotaAllowance 20 → 99`.
 #[derive(Default)]
-pub struct Differences(Vec<String>);
+pub(super) struct Differences(Vec<String>);
 
 impl Differences {
     /// Adds one, if there is one.
     #[must_use]
-    pub fn and<T: fmt::Debug>(mut self, name: &str, field: Option<&Field<T>>) -> Self {
+    pub(super) fn and<T: fmt::Debug>(mut self, name: &str, field: Option<&Field<T>>) -> Self {
         if let Some(Field { from, to }) = field {
             self.0.push(format!("{name} {from:?} → {to:?}"));
         }

@@ -93,7 +93,12 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create group {}", request.name),
-            Self::Update { name, display_name, avatar_url, quota_allowance } => Differences::default()
+            Self::Update {
+                name,
+                display_name,
+                avatar_url,
+                quota_allowance,
+            } => Differences::default()
                 .and("name", name.as_ref())
                 .and("displayName", display_name.as_ref())
                 .and("avatarURL", avatar_url.as_ref())
@@ -127,12 +132,18 @@ impl Remote for Group {
         let spec = &object.spec;
         let name = spec.name.clone().unwrap_or_else(|| object.name_any());
         if !rules::is_name(&name, rules::GROUP_NAME_MAX) || name == "Everyone" {
-            let message = format!("{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name");
+            let message =
+                format!("{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name");
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let instance = object.instance_key();
-        let organization =
-            parent(cx, &instance, spec.organization_ref.as_ref(), spec.organization.as_deref()).await?;
+        let organization = parent(
+            cx,
+            &instance,
+            spec.organization_ref.as_ref(),
+            spec.organization.as_deref(),
+        )
+        .await?;
         let members = match &spec.members {
             Some(members) => {
                 let exact = spec.member_policy.unwrap_or_default() == MemberPolicy::Exact;
@@ -174,13 +185,23 @@ impl Remote for Group {
         match target {
             Target::Identity(identity) => {
                 let group = cx.get(&Groups(identity.organization), &identity.id.to_string()).await?;
-                Ok(group.map(|group| Observed { group, prebuilds: identity.prebuilds }))
+                Ok(group.map(|group| Observed {
+                    group,
+                    prebuilds: identity.prebuilds,
+                }))
             }
             Target::Key(key) => {
-                let Some((organization, name)) = key.split_once('/') else { return Ok(None) };
-                let Ok(organization) = organization.parse() else { return Ok(None) };
+                let Some((organization, name)) = key.split_once('/') else {
+                    return Ok(None);
+                };
+                let Ok(organization) = organization.parse() else {
+                    return Ok(None);
+                };
                 let group = cx.find(&Groups(organization), |group| group.name == name).await?;
-                Ok(group.map(|group| Observed { group, prebuilds: false }))
+                Ok(group.map(|group| Observed {
+                    group,
+                    prebuilds: false,
+                }))
             }
         }
     }
@@ -195,7 +216,14 @@ impl Remote for Group {
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
-        let Desired { organization: _, name, display_name, avatar_url, quota_allowance, members } = desired;
+        let Desired {
+            organization: _,
+            name,
+            display_name,
+            avatar_url,
+            quota_allowance,
+            members,
+        } = desired;
         let Some(Observed { group, prebuilds }) = observed else {
             return vec![Change::Create(CreateGroup {
                 name: name.clone(),
@@ -210,7 +238,12 @@ impl Remote for Group {
         let quota_allowance = Field::differing(quota_allowance.as_ref(), &group.quota_allowance);
         let mut changes = Vec::new();
         if name.is_some() || display_name.is_some() || avatar_url.is_some() || quota_allowance.is_some() {
-            changes.push(Change::Update { name, display_name, avatar_url, quota_allowance });
+            changes.push(Change::Update {
+                name,
+                display_name,
+                avatar_url,
+                quota_allowance,
+            });
         }
         if let Some(wanted) = members {
             changes.extend(members_change(wanted, &group.members));
@@ -245,10 +278,21 @@ impl Remote for Group {
             (Change::Create(request), _) => {
                 let made: GroupItem = cx.coder().create_group(desired.organization.id, request).await?.into();
                 cx.put(&groups, made.clone());
-                return Ok(Observed { group: made, prebuilds: false });
+                return Ok(Observed {
+                    group: made,
+                    prebuilds: false,
+                });
             }
             (_, None) => return Err(Error::Superseded),
-            (Change::Update { name, display_name, avatar_url, quota_allowance }, Some(_)) => UpdateGroup {
+            (
+                Change::Update {
+                    name,
+                    display_name,
+                    avatar_url,
+                    quota_allowance,
+                },
+                Some(_),
+            ) => UpdateGroup {
                 name: Field::to(name.as_ref()),
                 display_name: Field::to(display_name.as_ref()),
                 avatar_url: Field::to(avatar_url.as_ref()),
@@ -263,11 +307,21 @@ impl Remote for Group {
             (Change::Prebuilds(add), Some(_)) => {
                 let user = vec![UserId::PREBUILDS];
                 let (add_users, remove_users) = if *add { (user, Vec::new()) } else { (Vec::new(), user) };
-                UpdateGroup { add_users, remove_users, ..UpdateGroup::default() }
+                UpdateGroup {
+                    add_users,
+                    remove_users,
+                    ..UpdateGroup::default()
+                }
             }
         };
-        let Some(observed) = observed else { return Err(Error::Superseded) };
-        let prebuilds = if let Change::Prebuilds(add) = change { *add } else { observed.prebuilds };
+        let Some(observed) = observed else {
+            return Err(Error::Superseded);
+        };
+        let prebuilds = if let Change::Prebuilds(add) = change {
+            *add
+        } else {
+            observed.prebuilds
+        };
         match cx.coder().update_group(observed.group.id, &request).await {
             Ok(group) => {
                 let group: GroupItem = group.into();
@@ -275,9 +329,10 @@ impl Remote for Group {
                 Ok(Observed { group, prebuilds })
             }
             // It was there already: Coder never shows it, so that nobody can know.
-            Err(error) if matches!(change, Change::Prebuilds(true)) && error.is_already_member() => {
-                Ok(Observed { group: observed.group.clone(), prebuilds })
-            }
+            Err(error) if matches!(change, Change::Prebuilds(true)) && error.is_already_member() => Ok(Observed {
+                group: observed.group.clone(),
+                prebuilds,
+            }),
             // Somebody else changed the members, or left the organization, since they were read: read again.
             Err(error) if error.is_already_member() || error.is_not_a_member() => {
                 cx.invalidate(&groups);
@@ -295,7 +350,11 @@ impl Remote for Group {
         status.organization = Some(desired.organization.name.clone());
         status.member_count = i64::try_from(group.members.len()).ok();
         status.prebuilds_member = *prebuilds;
-        status.pending_members = desired.members.as_ref().map(|wanted| wanted.pending.clone()).unwrap_or_default();
+        status.pending_members = desired
+            .members
+            .as_ref()
+            .map(|wanted| wanted.pending.clone())
+            .unwrap_or_default();
         let mut notes = Vec::new();
         if !status.pending_members.is_empty() {
             let message = format!(
@@ -309,12 +368,19 @@ impl Remote for Group {
                            users when they sign in; leave members unmanaged, or switch group sync off";
             notes.push(Note::new("MembersOverridden", message));
         }
-        Report { notes, look_again: None }
+        Report {
+            notes,
+            look_again: None,
+        }
     }
 
     fn identify(observed: &Observed) -> Identity {
         let GroupItem { id, organization, .. } = observed.group;
-        Identity { id, organization, prebuilds: observed.prebuilds }
+        Identity {
+            id,
+            organization,
+            prebuilds: observed.prebuilds,
+        }
     }
 
     fn held(identity: &Identity) -> String {
@@ -346,28 +412,37 @@ impl Remote for Group {
 }
 
 fn forbidden() -> Error {
-    Error::terminal(Reason::Forbidden, "the token's user may not delete the group: give it the role User Admin or Owner")
+    Error::terminal(
+        Reason::Forbidden,
+        "the token's user may not delete the group: give it the role User Admin or Owner",
+    )
 }
 
 /// Who is missing and who is too many.
 fn members_change(wanted: &Wanted, held: &BTreeMap<UserId, String>) -> Option<Change> {
     let without = |users: &BTreeMap<UserId, String>, others: &BTreeMap<UserId, String>| {
-        users.iter().filter(|(id, _)| !others.contains_key(id)).map(|(id, name)| (*id, name.clone())).collect()
+        users
+            .iter()
+            .filter(|(id, _)| !others.contains_key(id))
+            .map(|(id, name)| (*id, name.clone()))
+            .collect()
     };
     let add: BTreeMap<_, _> = without(&wanted.users, held);
-    let remove: BTreeMap<_, _> = if wanted.exact { without(held, &wanted.users) } else { BTreeMap::new() };
+    let remove: BTreeMap<_, _> = if wanted.exact {
+        without(held, &wanted.users)
+    } else {
+        BTreeMap::new()
+    };
     (!add.is_empty() || !remove.is_empty()).then_some(Change::Members { add, remove })
 }
 
 /// Finds the users that the spec names among the members of the organization.
-async fn wanted(
-    cx: &Cx<'_>,
-    organization: OrganizationId,
-    names: &[String],
-    exact: bool,
-) -> Result<Wanted, Error> {
+async fn wanted(cx: &Cx<'_>, organization: OrganizationId, names: &[String], exact: bool) -> Result<Wanted, Error> {
     let members = cx.list(&Members(organization), Interest::Any).await?;
-    let mut wanted = Wanted { exact, ..Wanted::default() };
+    let mut wanted = Wanted {
+        exact,
+        ..Wanted::default()
+    };
     for name in names {
         if name.parse() == Ok(UserId::PREBUILDS) {
             wanted.prebuilds = true;
@@ -391,7 +466,11 @@ fn is_called(member: &MemberItem, name: &str) -> bool {
     if let Ok(id) = name.parse::<UserId>() {
         return member.id == id;
     }
-    let known = if name.contains('@') { &member.email } else { &member.username };
+    let known = if name.contains('@') {
+        &member.email
+    } else {
+        &member.username
+    };
     known.eq_ignore_ascii_case(name)
 }
 
@@ -438,7 +517,11 @@ impl From<coder::Group> for GroupItem {
             display_name: group.display_name,
             avatar_url: group.avatar_url,
             quota_allowance: group.quota_allowance,
-            members: group.members.into_iter().map(|member| (member.id, member.username)).collect(),
+            members: group
+                .members
+                .into_iter()
+                .map(|member| (member.id, member.username))
+                .collect(),
             hidden_members,
         }
     }
@@ -457,7 +540,12 @@ impl Collection for Groups {
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<GroupItem>, coder::Error> {
-        Ok(client.list_groups(self.0).await?.into_iter().map(GroupItem::from).collect())
+        Ok(client
+            .list_groups(self.0)
+            .await?
+            .into_iter()
+            .map(GroupItem::from)
+            .collect())
     }
 }
 

@@ -77,12 +77,20 @@ impl Remote for License {
             let message = format!("key {key} of Secret {} is no licence: {error}", reference.name);
             Error::terminal(Reason::InvalidSecret, message)
         })?;
-        let warning = object.spec.expiry_warning.parse().map_err(|error| {
-            Error::terminal(Reason::InvalidSpec, format!("expiryWarning: {error}"))
-        })?;
+        let warning = object
+            .spec
+            .expiry_warning
+            .parse()
+            .map_err(|error| Error::terminal(Reason::InvalidSpec, format!("expiryWarning: {error}")))?;
         let status = object.status.as_ref().filter(|status| status.common.origin.is_some());
         let current = status.and_then(|status| status.id).map(LicenseId);
-        Ok(Desired { digest: claims.digest(), jwt, claims, warning, current })
+        Ok(Desired {
+            digest: claims.digest(),
+            jwt,
+            claims,
+            warning,
+            current,
+        })
     }
 
     fn key(desired: &Desired) -> String {
@@ -94,7 +102,10 @@ impl Remote for License {
     }
 
     fn identity(status: &LicenseStatus) -> Option<Identity> {
-        Some(Identity { id: LicenseId(status.id?), replaces: status.replaces.map(LicenseId) })
+        Some(Identity {
+            id: LicenseId(status.id?),
+            replaces: status.replaces.map(LicenseId),
+        })
     }
 
     async fn observe(
@@ -142,11 +153,17 @@ impl Remote for License {
     ) -> Result<Observed, Error> {
         match (change, observed) {
             (Change::Add, _) => {
-                let added = cx.coder().add_license(&desired.jwt).await.map_err(|error| refused(cx, desired, error))?;
+                let added = cx
+                    .coder()
+                    .add_license(&desired.jwt)
+                    .await
+                    .map_err(|error| refused(cx, desired, error))?;
                 let license = LicenseItem::from(added);
                 cx.put(&Licenses, license.clone());
                 cx.recheck_instance();
-                let superseded = observed.map(|before| before.license.id).filter(|before| *before != license.id);
+                let superseded = observed
+                    .map(|before| before.license.id)
+                    .filter(|before| *before != license.id);
                 Ok(Observed { license, superseded })
             }
             (_, None) => Err(Error::Superseded),
@@ -157,7 +174,10 @@ impl Remote for License {
                 }
                 cx.remove(&Licenses, &id.to_string());
                 cx.recheck_instance();
-                Ok(Observed { license: observed.license.clone(), superseded: None })
+                Ok(Observed {
+                    license: observed.license.clone(),
+                    superseded: None,
+                })
             }
         }
     }
@@ -174,25 +194,39 @@ impl Remote for License {
         status.features = features(claims);
         status.expires_at = claims.license_expires().map(Time);
         status.grace_ends_at = claims.exp().map(Time);
-        let Some(expires) = claims.license_expires() else { return Report::default() };
+        let Some(expires) = claims.license_expires() else {
+            return Report::default();
+        };
         let warn_at = expires - desired.warning;
         let message = if now >= expires {
-            let ends = claims.exp().map_or_else(String::new, |ends| format!("; its features end at {ends}"));
+            let ends = claims
+                .exp()
+                .map_or_else(String::new, |ends| format!("; its features end at {ends}"));
             format!("the licence expired at {expires}{ends}: put a new one into the Secret")
         } else if now >= warn_at {
             format!("the licence expires at {expires}: put a new one into the Secret")
         } else {
-            return Report { notes: Vec::new(), look_again: Some(warn_at) };
+            return Report {
+                notes: Vec::new(),
+                look_again: Some(warn_at),
+            };
         };
         let look_again = (now < expires).then_some(expires);
-        Report { notes: vec![Note::new("Expiring", message)], look_again }
+        Report {
+            notes: vec![Note::new("Expiring", message)],
+            look_again,
+        }
     }
 
     fn measure(object: &CoderLicense, samples: &mut Samples) {
         let expires = object.status.as_ref().and_then(|status| status.expires_at.as_ref());
         if let Some(expires) = expires {
             let help = "When the licence that expires first does, in seconds since 1970";
-            samples.lowest("license_expiry_timestamp_seconds", help, expires.0.as_duration().as_secs_f64());
+            samples.lowest(
+                "license_expiry_timestamp_seconds",
+                help,
+                expires.0.as_duration().as_secs_f64(),
+            );
         }
     }
 
@@ -201,7 +235,10 @@ impl Remote for License {
     }
 
     fn identify(observed: &Observed) -> Identity {
-        Identity { id: observed.license.id, replaces: observed.superseded }
+        Identity {
+            id: observed.license.id,
+            replaces: observed.superseded,
+        }
     }
 
     fn held(identity: &Identity) -> String {
@@ -237,7 +274,10 @@ fn refused(cx: &Cx<'_>, desired: &Desired, error: coder::Error) -> Error {
     } else {
         reasons.join("; ")
     };
-    Error::terminal(Reason::Rejected, format!("Coder does not take the licence: {why} ({error})"))
+    Error::terminal(
+        Reason::Rejected,
+        format!("Coder does not take the licence: {why} ({error})"),
+    )
 }
 
 /// The feature set, or the features one by one.
@@ -245,7 +285,10 @@ fn features(claims: &LicenseClaims) -> Vec<String> {
     if let Some(set) = claims.feature_set() {
         return vec![set.to_owned()];
     }
-    let mut names: Vec<String> = claims.features().map(|features| features.keys().cloned().collect()).unwrap_or_default();
+    let mut names: Vec<String> = claims
+        .features()
+        .map(|features| features.keys().cloned().collect())
+        .unwrap_or_default();
     names.sort();
     names
 }
@@ -267,7 +310,11 @@ pub struct LicenseItem {
 
 impl From<coder::License> for LicenseItem {
     fn from(license: coder::License) -> Self {
-        Self { id: license.id, uuid: license.uuid.map(|uuid| uuid.to_string()), digest: license.digest() }
+        Self {
+            id: license.id,
+            uuid: license.uuid.map(|uuid| uuid.to_string()),
+            digest: license.digest(),
+        }
     }
 }
 
@@ -284,6 +331,11 @@ impl Collection for Licenses {
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<LicenseItem>, coder::Error> {
-        Ok(client.list_licenses().await?.into_iter().map(LicenseItem::from).collect())
+        Ok(client
+            .list_licenses()
+            .await?
+            .into_iter()
+            .map(LicenseItem::from)
+            .collect())
     }
 }

@@ -71,7 +71,12 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create organization {}", request.name),
-            Self::Update { name, display_name, description, icon } => Differences::default()
+            Self::Update {
+                name,
+                display_name,
+                description,
+                icon,
+            } => Differences::default()
                 .and("name", name.as_ref())
                 .and("displayName", display_name.as_ref())
                 .and("description", description.as_ref())
@@ -96,7 +101,8 @@ impl Remote for Organization {
         let spec = &object.spec;
         let name = spec.name.clone().unwrap_or_else(|| object.key().name);
         if !rules::is_name(&name, rules::NAME_MAX) {
-            let message = format!("{name} is no valid Coder name (at most 32 letters, digits and single hyphens): set spec.name");
+            let message =
+                format!("{name} is no valid Coder name (at most 32 letters, digits and single hyphens): set spec.name");
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         Ok(Desired {
@@ -128,7 +134,10 @@ impl Remote for Organization {
     ) -> Result<Option<Observed>, Error> {
         let found = match target {
             Target::Identity(id) => cx.get(&Organizations, &id.to_string()).await?,
-            Target::Key(key) => cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(key)).await?,
+            Target::Key(key) => {
+                cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(key))
+                    .await?
+            }
         };
         match found {
             Some(organization) => Ok(Some(with_settings(cx, desired, organization).await?)),
@@ -137,8 +146,20 @@ impl Remote for Organization {
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
-        let Desired { name, display_name, description, icon, everyone_quota, sharing } = desired;
-        let Some(Observed { organization, everyone_quota: quota_held, sharing: sharing_held }) = observed else {
+        let Desired {
+            name,
+            display_name,
+            description,
+            icon,
+            everyone_quota,
+            sharing,
+        } = desired;
+        let Some(Observed {
+            organization,
+            everyone_quota: quota_held,
+            sharing: sharing_held,
+        }) = observed
+        else {
             return vec![Change::Create(CreateOrganization {
                 name: name.clone(),
                 display_name: display_name.clone(),
@@ -152,11 +173,18 @@ impl Remote for Organization {
         let icon = Field::differing(icon.as_ref(), &organization.icon);
         let mut changes = Vec::new();
         if name.is_some() || display_name.is_some() || description.is_some() || icon.is_some() {
-            changes.push(Change::Update { name, display_name, description, icon });
+            changes.push(Change::Update {
+                name,
+                display_name,
+                description,
+                icon,
+            });
         }
         let quota = quota_held.and_then(|held| Field::differing(everyone_quota.as_ref(), &held));
         changes.extend(quota.map(Change::SetEveryoneQuota));
-        let sharing = sharing_held.as_ref().and_then(|held| Field::differing(sharing.as_ref(), held));
+        let sharing = sharing_held
+            .as_ref()
+            .and_then(|held| Field::differing(sharing.as_ref(), held));
         changes.extend(sharing.map(Change::SetSharing));
         changes
     }
@@ -178,7 +206,15 @@ impl Remote for Organization {
                 with_settings(cx, Some(desired), steady(made)).await
             }
             (_, None) => Err(Error::Superseded),
-            (Change::Update { name, display_name, description, icon }, Some(observed)) => {
+            (
+                Change::Update {
+                    name,
+                    display_name,
+                    description,
+                    icon,
+                },
+                Some(observed),
+            ) => {
                 let request = UpdateOrganization {
                     name: Field::to(name.as_ref()),
                     display_name: Field::to(display_name.as_ref()),
@@ -186,23 +222,45 @@ impl Remote for Organization {
                     icon: Field::to(icon.as_ref()),
                     default_org_member_roles: None,
                 };
-                let organization = steady(cx.coder().update_organization(observed.organization.id, &request).await?);
+                let organization = steady(
+                    cx.coder()
+                        .update_organization(observed.organization.id, &request)
+                        .await?,
+                );
                 cx.put(&Organizations, organization.clone());
-                Ok(Observed { organization, ..observed.clone() })
+                Ok(Observed {
+                    organization,
+                    ..observed.clone()
+                })
             }
             (Change::SetEveryoneQuota(field), Some(observed)) => {
                 let id = observed.organization.id;
-                let request = UpdateGroup { quota_allowance: Some(field.to), ..UpdateGroup::default() };
+                let request = UpdateGroup {
+                    quota_allowance: Some(field.to),
+                    ..UpdateGroup::default()
+                };
                 let everyone = cx.coder().update_group(id.everyone(), &request).await?;
                 let everyone_quota = Some(everyone.quota_allowance);
                 cx.put(&Groups(id), everyone.into());
-                Ok(Observed { everyone_quota, ..observed.clone() })
+                Ok(Observed {
+                    everyone_quota,
+                    ..observed.clone()
+                })
             }
             (Change::SetSharing(field), Some(observed)) => {
                 let id = observed.organization.id;
                 let answer = cx.coder().update_workspace_sharing(id, &field.to).await?;
-                cx.put(&Sharing(id), SharingItem { owners: answer.owners(), globally_disabled: false });
-                Ok(Observed { sharing: Some(answer.owners()), ..observed.clone() })
+                cx.put(
+                    &Sharing(id),
+                    SharingItem {
+                        owners: answer.owners(),
+                        globally_disabled: false,
+                    },
+                );
+                Ok(Observed {
+                    sharing: Some(answer.owners()),
+                    ..observed.clone()
+                })
             }
         }
     }
@@ -216,7 +274,10 @@ impl Remote for Organization {
     fn created_since(observed: &Observed, since: Timestamp) -> bool {
         // Two clocks are compared here, and the second of the smaller unit is lost in the status.
         let tolerance = SignedDuration::from_mins(5);
-        observed.organization.created_at.is_none_or(|made| made >= since - tolerance)
+        observed
+            .organization
+            .created_at
+            .is_none_or(|made| made >= since - tolerance)
     }
 
     fn deletion_default(_: Option<Origin>) -> DeletionPolicy {
@@ -258,7 +319,11 @@ async fn with_settings(
     organization: coder::Organization,
 ) -> Result<Observed, Error> {
     let id = organization.id;
-    let mut observed = Observed { organization, everyone_quota: None, sharing: None };
+    let mut observed = Observed {
+        organization,
+        everyone_quota: None,
+        sharing: None,
+    };
     let Some(desired) = desired else { return Ok(observed) };
     if desired.everyone_quota.is_some() {
         let everyone = cx.get(&Groups(id), &id.to_string()).await?;
@@ -277,14 +342,19 @@ async fn with_settings(
             settings => settings?,
         };
         // Where the deployment disables sharing, it reports "none" whatever is stored: nothing to fight about.
-        observed.sharing = settings.filter(|settings| !settings.globally_disabled).map(|settings| settings.owners);
+        observed.sharing = settings
+            .filter(|settings| !settings.globally_disabled)
+            .map(|settings| settings.owners);
     }
     Ok(observed)
 }
 
 /// From v2.20 on Coder refuses to delete an organization that still holds anything, and says what.
 fn refuses_by_itself(version: &str) -> bool {
-    let mut numbers = version.trim_start_matches('v').split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
     match (numbers.next(), numbers.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (2, 20),
         _ => false,
@@ -296,9 +366,21 @@ async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> Result<(), E
     let me = cx.connection.user.id;
     let mut held = Vec::new();
     let groups = cx.list(&Groups(id), Interest::Any).await?;
-    held.extend(counted("group", groups.iter().filter(|group| !group.is_everyone()).map(|group| &*group.name)));
+    held.extend(counted(
+        "group",
+        groups
+            .iter()
+            .filter(|group| !group.is_everyone())
+            .map(|group| &*group.name),
+    ));
     let members = cx.list(&Members(id), Interest::Any).await?;
-    held.extend(counted("member", members.iter().filter(|member| member.id != me).map(|member| &*member.username)));
+    held.extend(counted(
+        "member",
+        members
+            .iter()
+            .filter(|member| member.id != me)
+            .map(|member| &*member.username),
+    ));
     let templates = cx.list(&Templates(id), Interest::Any).await?;
     held.extend(counted("template", templates.iter().map(|template| &*template.name)));
     let keys = cx.list(&ProvisionerKeys(id), Interest::Any).await?;
@@ -360,29 +442,38 @@ pub async fn parent(
         }
         (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
         (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
-        (None, Some(name)) => cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name)).await?,
+        (None, Some(name)) => {
+            cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name))
+                .await?
+        }
         (None, None) => {
             let message = "set exactly one of organizationRef and organization";
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
     };
-    match found {
-        Some(organization) => Ok(Parent { id: organization.id, name: organization.name }),
-        None => {
-            let what = plain.map_or_else(|| "of organizationRef".to_owned(), str::to_owned);
-            let message = format!("organization {what} does not exist in Coder, or this token does not see it");
-            Err(Error::waiting(Reason::DependencyNotReady, message))
-        }
-    }
+    let Some(organization) = found else {
+        let what = plain.unwrap_or("of organizationRef");
+        let message = format!("organization {what} does not exist in Coder, or this token does not see it");
+        return Err(Error::waiting(Reason::DependencyNotReady, message));
+    };
+    Ok(Parent {
+        id: organization.id,
+        name: organization.name,
+    })
 }
 
 /// The id that the referenced custom resource has in its status.
 fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Result<String, Error> {
     let key = organization_reference(reference, &cx.me.key.namespace).key;
     let waiting = |why: &str| {
-        Err(Error::waiting(Reason::DependencyNotReady, format!("CoderOrganization {key} {why}")))
+        Err(Error::waiting(
+            Reason::DependencyNotReady,
+            format!("CoderOrganization {key} {why}"),
+        ))
     };
-    let Some(object) = cx.object::<CoderOrganization>(&key) else { return waiting("does not exist") };
+    let Some(object) = cx.object::<CoderOrganization>(&key) else {
+        return waiting("does not exist");
+    };
     if object.instance_key() != *instance {
         let message = format!(
             "CoderOrganization {key} belongs to CoderInstance {}, this object to {instance}: both must name the same",
@@ -422,7 +513,11 @@ impl Collection for Organizations {
 
 /// Without what moves by itself.
 fn steady(organization: coder::Organization) -> coder::Organization {
-    coder::Organization { updated_at: None, default_org_member_roles: None, ..organization }
+    coder::Organization {
+        updated_at: None,
+        default_org_member_roles: None,
+        ..organization
+    }
 }
 
 /// The members of an organization.
@@ -460,7 +555,12 @@ impl Collection for Members {
             .map(|member| {
                 let mut roles: Vec<String> = member.roles.into_iter().map(|role| role.name).collect();
                 roles.sort();
-                MemberItem { id: member.user_id, username: member.username, email: member.email, roles }
+                MemberItem {
+                    id: member.user_id,
+                    username: member.username,
+                    email: member.email,
+                    roles,
+                }
             })
             .collect())
     }
@@ -492,7 +592,10 @@ impl Collection for Sharing {
 
     async fn list(&self, client: &Client) -> Result<Vec<SharingItem>, coder::Error> {
         let settings = client.workspace_sharing(self.0).await?;
-        Ok(vec![SharingItem { owners: settings.owners(), globally_disabled: settings.sharing_globally_disabled }])
+        Ok(vec![SharingItem {
+            owners: settings.owners(),
+            globally_disabled: settings.sharing_globally_disabled,
+        }])
     }
 }
 

@@ -97,7 +97,11 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create workspace proxy {}", request.name),
-            Self::Update { name, display_name, icon } => Differences::default()
+            Self::Update {
+                name,
+                display_name,
+                icon,
+            } => Differences::default()
                 .and("name", name.as_ref())
                 .and("displayName", display_name.as_ref())
                 .and("icon", icon.as_ref())
@@ -105,9 +109,9 @@ impl fmt::Display for Change {
             Self::IssueToken { asked: true } => {
                 f.write_str("issue a new token as asked: running proxies need the new Secret and a restart")
             }
-            Self::IssueToken { asked: false } => {
-                f.write_str("issue a new token, the Secret had lost it: running proxies need the new Secret and a restart")
-            }
+            Self::IssueToken { asked: false } => f.write_str(
+                "issue a new token, the Secret had lost it: running proxies need the new Secret and a restart",
+            ),
             Self::WriteUrl => write!(f, "write {URL_KEY} into the Secret"),
         }
     }
@@ -184,7 +188,14 @@ impl Remote for WorkspaceProxy {
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
-        let Desired { name, display_name, icon, secret, rotate, expects_token } = desired;
+        let Desired {
+            name,
+            display_name,
+            icon,
+            secret,
+            rotate,
+            expects_token,
+        } = desired;
         let Some(Observed { proxy, token }) = observed else {
             return vec![Change::Create(CreateProxy {
                 name: name.clone(),
@@ -197,16 +208,21 @@ impl Remote for WorkspaceProxy {
         let icon = Field::differing(Some(icon), &proxy.icon_url);
         let mut changes = Vec::new();
         if name.is_some() || display_name.is_some() || icon.is_some() {
-            changes.push(Change::Update { name, display_name, icon });
+            changes.push(Change::Update {
+                name,
+                display_name,
+                icon,
+            });
         }
         match token {
-            Some(token) if rotate.is_some() && token.rotate != *rotate => changes.push(Change::IssueToken { asked: true }),
+            Some(token) if rotate.is_some() && token.rotate != *rotate => {
+                changes.push(Change::IssueToken { asked: true });
+            }
             Some(token) if token.url.as_ref() != Some(&secret.url) => changes.push(Change::WriteUrl),
-            Some(_) => {}
             None if rotate.is_some() || *expects_token => {
                 changes.push(Change::IssueToken { asked: !*expects_token });
             }
-            None => {}
+            Some(_) | None => {}
         }
         changes
     }
@@ -234,18 +250,30 @@ impl Remote for WorkspaceProxy {
             (Change::Update { .. }, Some(observed)) => {
                 let proxy = steady(cx.coder().update_proxy(&request(desired, observed.proxy.id)).await?);
                 cx.put(&Proxies, proxy.clone());
-                Ok(Observed { proxy, ..observed.clone() })
+                Ok(Observed {
+                    proxy,
+                    ..observed.clone()
+                })
             }
             (Change::IssueToken { .. }, Some(observed)) => {
-                let answer = cx.coder().regenerate_proxy_token(&request(desired, observed.proxy.id)).await?;
+                let answer = cx
+                    .coder()
+                    .regenerate_proxy_token(&request(desired, observed.proxy.id))
+                    .await?;
                 keep(cx, desired, answer).await
             }
             (Change::WriteUrl, Some(observed)) => {
                 let data = BTreeMap::from([(URL_KEY.to_owned(), SecretString::from(desired.secret.url.clone()))]);
-                let content = Content { data, annotations: BTreeMap::new() };
+                let content = Content {
+                    data,
+                    annotations: BTreeMap::new(),
+                };
                 cx.outputs.write(&cx.owner, &desired.secret.name, content).await?;
                 let token = token(cx, &desired.secret, observed.proxy.id).await?;
-                Ok(Observed { token, ..observed.clone() })
+                Ok(Observed {
+                    token,
+                    ..observed.clone()
+                })
             }
         }
     }
@@ -258,7 +286,10 @@ impl Remote for WorkspaceProxy {
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
         status.version = Some(proxy.version.clone()).filter(|version| !version.is_empty());
         status.token_issued_at = token.as_ref().and_then(|token| token.issued_at).map(Time);
-        if let Some(Token { rotate: Some(handled), .. }) = token {
+        if let Some(Token {
+            rotate: Some(handled), ..
+        }) = token
+        {
             status.last_handled_rotate = Some(handled.clone());
         }
         let mut report = Report::default();
@@ -276,13 +307,20 @@ impl Remote for WorkspaceProxy {
     fn measure(object: &CoderWorkspaceProxy, samples: &mut Samples) {
         let health = object.status.as_ref().and_then(|status| status.health.clone());
         if let Some(health) = health {
-            samples.add("workspace_proxies", "Workspace proxies by health", vec![("health", health)]);
+            samples.add(
+                "workspace_proxies",
+                "Workspace proxies by health",
+                vec![("health", health)],
+            );
         }
     }
 
     fn created_since(observed: &Observed, since: Timestamp) -> bool {
         // Two clocks are compared here.
-        observed.proxy.created_at.is_none_or(|made| made >= since - SignedDuration::from_mins(5))
+        observed
+            .proxy
+            .created_at
+            .is_none_or(|made| made >= since - SignedDuration::from_mins(5))
     }
 
     fn identify(observed: &Observed) -> ProxyId {
@@ -328,13 +366,23 @@ async fn keep(cx: &Cx<'_>, desired: &Desired, answer: ProxyWithToken) -> Result<
         return Err(Error::NotConverging("Coder answered without a token".to_owned()));
     };
     let secret = &desired.secret;
-    let mut annotations = BTreeMap::from([(ISSUED_AT.to_owned(), Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string())]);
-    annotations.extend(desired.rotate.clone().map(|value| (annotation::ROTATE.to_owned(), value)));
+    let mut annotations = BTreeMap::from([(
+        ISSUED_AT.to_owned(),
+        Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+    )]);
+    annotations.extend(
+        desired
+            .rotate
+            .clone()
+            .map(|value| (annotation::ROTATE.to_owned(), value)),
+    );
     let data = BTreeMap::from([
         (secret.key.clone(), token),
         (URL_KEY.to_owned(), SecretString::from(secret.url.clone())),
     ]);
-    cx.outputs.write(&cx.owner, &secret.name, Content { data, annotations }).await?;
+    cx.outputs
+        .write(&cx.owner, &secret.name, Content { data, annotations })
+        .await?;
     let token = self::token(cx, secret, proxy.id).await?;
     Ok(Observed { proxy, token })
 }
@@ -372,12 +420,22 @@ impl Collection for Proxies {
 
     async fn list(&self, client: &Client) -> Result<Vec<coder::WorkspaceProxy>, coder::Error> {
         let proxies = client.list_proxies().await?.into_iter();
-        Ok(proxies.filter(|proxy| !proxy.is_primary() && !proxy.deleted).map(steady).collect())
+        Ok(proxies
+            .filter(|proxy| !proxy.is_primary() && !proxy.deleted)
+            .map(steady)
+            .collect())
     }
 }
 
 /// Without what moves by itself.
 fn steady(proxy: coder::WorkspaceProxy) -> coder::WorkspaceProxy {
-    let status = proxy.status.map(|status| ProxyStatus { checked_at: None, ..status });
-    coder::WorkspaceProxy { updated_at: None, status, ..proxy }
+    let status = proxy.status.map(|status| ProxyStatus {
+        checked_at: None,
+        ..status
+    });
+    coder::WorkspaceProxy {
+        updated_at: None,
+        status,
+        ..proxy
+    }
 }

@@ -72,7 +72,11 @@ impl Mirror {
             Ok(()) => Some(Ok(())),
             Err(error) => {
                 tracing::debug!(%error, "a sweep failed");
-                Some(Err(error.retry_after().unwrap_or_default().min(AFTER_FAILURE).max(TICK)))
+                Some(Err(error
+                    .retry_after()
+                    .unwrap_or_default()
+                    .min(AFTER_FAILURE)
+                    .max(TICK)))
             }
         }
     }

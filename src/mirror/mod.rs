@@ -62,7 +62,12 @@ impl Mirror {
     /// An empty mirror of the deployment behind `client`.
     #[must_use]
     pub fn new(client: Client, waker: Arc<dyn Waker>, gauge: Arc<dyn Gauge>) -> Self {
-        Self { client, waker, gauge, shelves: Mutex::default() }
+        Self {
+            client,
+            waker,
+            gauge,
+            shelves: Mutex::default(),
+        }
     }
 
     /// The collection as it was at `not_before` or later. Whoever asks while a fetch that serves them is under way
@@ -75,7 +80,9 @@ impl Mirror {
         collection: &C,
         not_before: Instant,
     ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
-        self.shelf(collection).snapshot(&self.client, &*self.waker, &*self.gauge, not_before).await
+        self.shelf(collection)
+            .snapshot(&self.client, &*self.waker, &*self.gauge, not_before)
+            .await
     }
 
     /// An own write was answered with this item: the snapshot has it from now on.
@@ -102,19 +109,28 @@ impl Mirror {
     /// Ends all subscriptions of `who` except those to the collections in `keep` (their [`Collection::id`]).
     pub fn retain_subscriptions(&self, who: &Reference, keep: &[String]) {
         // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
-        self.lock().retain(|id, slot| keep.contains(id) || !slot.erased.unsubscribe(who));
+        self.lock()
+            .retain(|id, slot| keep.contains(id) || !slot.erased.unsubscribe(who));
     }
 
     fn shelf<C: Collection>(&self, collection: &C) -> Arc<Shelf<C>> {
         let mut shelves = self.lock();
         let id = collection.id();
-        if let Some(shelf) = shelves.get(&id).and_then(|slot| Arc::clone(&slot.typed).downcast::<Shelf<C>>().ok()) {
+        if let Some(shelf) = shelves
+            .get(&id)
+            .and_then(|slot| Arc::clone(&slot.typed).downcast::<Shelf<C>>().ok())
+        {
             return shelf;
         }
-        let shelf = Arc::new(Shelf::new(collection.clone()));
-        let slot = Slot { typed: shelf.clone(), erased: shelf.clone() };
-        shelves.insert(id, slot);
-        shelf
+        let new = Arc::new(Shelf::new(collection.clone()));
+        shelves.insert(
+            id,
+            Slot {
+                typed: new.clone(),
+                erased: new.clone(),
+            },
+        );
+        new
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {

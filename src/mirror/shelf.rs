@@ -66,7 +66,11 @@ impl<C: Collection> Shelf<C> {
             tried: None,
             subscribers: HashMap::new(),
         };
-        Self { collection, fetching: tokio::sync::Mutex::default(), state: Mutex::new(state) }
+        Self {
+            collection,
+            fetching: tokio::sync::Mutex::default(),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) async fn snapshot(
@@ -109,13 +113,23 @@ impl<C: Collection> Shelf<C> {
 
     fn fresh(&self, not_before: Instant) -> Option<Arc<Snapshot<C::Item>>> {
         let state = self.lock();
-        let not_before = state.invalid_before.map_or(not_before, |invalid| invalid.max(not_before));
-        state.snapshot.as_ref().filter(|snapshot| snapshot.began >= not_before).cloned()
+        let not_before = state
+            .invalid_before
+            .map_or(not_before, |invalid| invalid.max(not_before));
+        state
+            .snapshot
+            .as_ref()
+            .filter(|snapshot| snapshot.began >= not_before)
+            .cloned()
     }
 
     /// The failure of a fetch that was sent after `asked`: whoever waited for it shares it instead of trying again.
     fn failed_since(&self, asked: Instant) -> Option<FetchError> {
-        self.lock().failure.as_ref().filter(|(began, _)| *began >= asked).map(|(_, error)| Arc::clone(error))
+        self.lock()
+            .failure
+            .as_ref()
+            .filter(|(began, _)| *began >= asked)
+            .map(|(_, error)| Arc::clone(error))
     }
 
     /// The list call. `fetching` must be held.
@@ -139,8 +153,10 @@ impl<C: Collection> Shelf<C> {
             }
         };
         gauge.fetched(C::NAME, Ok(began.elapsed()));
-        let mut items: Items<C::Item> =
-            items.into_iter().map(|item| (Arc::from(C::key(&item)), Arc::new(item))).collect();
+        let mut items: Items<C::Item> = items
+            .into_iter()
+            .map(|item| (Arc::from(C::key(&item)), Arc::new(item)))
+            .collect();
         // What was written while the list was on its way may be missing in it.
         state.patches.retain(|(at, ..)| *at >= began);
         for (_, key, item) in &state.patches {
@@ -169,7 +185,11 @@ impl<C: Collection> Sweep for Shelf<C> {
     fn due(&self, jitter: f64) -> Option<Instant> {
         let state = self.lock();
         let interval = state.subscribers.values().map(|(_, interval)| *interval).min()?;
-        Some(state.tried.map_or_else(Instant::now, |tried| tried + interval.mul_f64(jitter)))
+        Some(
+            state
+                .tried
+                .map_or_else(Instant::now, |tried| tried + interval.mul_f64(jitter)),
+        )
     }
 
     fn sweep<'a>(
@@ -220,12 +240,21 @@ mod tests {
     use crate::api::ObjectKey;
 
     fn snapshot(items: &[(&str, i32)]) -> Snapshot<i32> {
-        let items = items.iter().map(|(key, value)| (Arc::from(*key), Arc::new(*value))).collect();
-        Snapshot { items, began: Instant::now() }
+        let items = items
+            .iter()
+            .map(|(key, value)| (Arc::from(*key), Arc::new(*value)))
+            .collect();
+        Snapshot {
+            items,
+            began: Instant::now(),
+        }
     }
 
     fn reference(name: &str) -> Reference {
-        Reference { kind: "K", key: ObjectKey::new("ns", name) }
+        Reference {
+            kind: "K",
+            key: ObjectKey::new("ns", name),
+        }
     }
 
     #[test]
@@ -240,8 +269,10 @@ mod tests {
         .into();
         let before = snapshot(&[("1", 1), ("2", 2), ("3", 3)]);
         let after = snapshot(&[("1", 9), ("2", 2), ("4", 4)]);
-        let mut woken: Vec<_> =
-            concerned(&subscribers, &before, &after).into_iter().map(|who| who.key.name).collect();
+        let mut woken: Vec<_> = concerned(&subscribers, &before, &after)
+            .into_iter()
+            .map(|who| who.key.name)
+            .collect();
         woken.sort();
         assert_eq!(woken, ["appeared", "changed", "vanished", "waiting"]);
         assert!(concerned(&subscribers, &after, &after).is_empty());

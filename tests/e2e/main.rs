@@ -4,7 +4,14 @@
 //! conditions, never on time. `CODER_E2E_URL` and `CODER_E2E_TOKEN` point the suite at a real Coder instead of the
 //! simulated one; tests that need faults, or a server that nobody else uses, then say that they are skipped.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::similar_names,
+    missing_docs
+)]
 
 mod support;
 

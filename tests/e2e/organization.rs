@@ -42,7 +42,10 @@ async fn it_is_created_changed_cleared_renamed_and_deleted() {
     assert_eq!(changed["description"], "");
     assert_eq!(changed["icon"], "");
     assert_eq!(world.coder.get(&format!("/groups/{id}")).await["quota_allowance"], 0);
-    assert_eq!(world.coder.get(&sharing).await["shareable_workspace_owners"], "everyone");
+    assert_eq!(
+        world.coder.get(&sharing).await["shareable_workspace_owners"],
+        "everyone"
+    );
 
     world.delete::<CoderOrganization>("platform").await;
     world.gone::<CoderOrganization>("platform").await;
@@ -56,15 +59,25 @@ async fn an_absent_field_is_left_to_others() {
     let name = world.name("shared");
     let spec = json!({ "name": name, "displayName": "Shared", "deletionPolicy": "Delete" });
     world.apply::<CoderOrganization>("shared", spec).await;
-    let id = world.wait("shared", ready::<CoderOrganization>).await.status.unwrap().id.unwrap();
+    let id = world
+        .wait("shared", ready::<CoderOrganization>)
+        .await
+        .status
+        .unwrap()
+        .id
+        .unwrap();
     let path = format!("/organizations/{id}");
-    world.coder.change(Method::PATCH, &path, json!({ "description": "by hand" })).await;
+    world
+        .coder
+        .change(Method::PATCH, &path, json!({ "description": "by hand" }))
+        .await;
     let spec = json!({ "name": name, "displayName": "Changed", "deletionPolicy": "Delete" });
     world.apply::<CoderOrganization>("shared", spec).await;
-    world.until("the display name changes", async || {
-        world.coder.get(&path).await["display_name"] == "Changed"
-    })
-    .await;
+    world
+        .until("the display name changes", async || {
+            world.coder.get(&path).await["display_name"] == "Changed"
+        })
+        .await;
     assert_eq!(world.coder.get(&path).await["description"], "by hand");
     world.finish().await;
 }

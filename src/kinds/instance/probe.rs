@@ -44,7 +44,9 @@ pub(super) async fn look(
     before: Option<&(Credentials, Arc<Connection>)>,
 ) -> Result<Findings, Error> {
     let credentials = credentials(engine, object).await?;
-    let kept = before.filter(|(last, _)| *last == credentials).map(|(_, connection)| connection);
+    let kept = before
+        .filter(|(last, _)| *last == credentials)
+        .map(|(_, connection)| connection);
     let client = match kept {
         Some(connection) => connection.client().clone(),
         None => client(engine, object, &credentials)?,
@@ -64,12 +66,22 @@ pub(super) async fn look(
     let owner = user.roles.iter().any(|role| role.name == "owner");
     client.set_bypass(owner);
     let entitlements = client.entitlements().await?;
-    let features: BTreeSet<String> =
-        entitlements.features.iter().filter(|(_, feature)| feature.enabled).map(|(name, _)| name.clone()).collect();
+    let features: BTreeSet<String> = entitlements
+        .features
+        .iter()
+        .filter(|(_, feature)| feature.enabled)
+        .map(|(name, _)| name.clone())
+        .collect();
     // Anybody else is shown an empty list.
-    let licenses = if owner { client.list_licenses().await? } else { Vec::new() };
-    let license_expires =
-        licenses.iter().filter_map(|license| license.claims().license_expires()).max();
+    let licenses = if owner {
+        client.list_licenses().await?
+    } else {
+        Vec::new()
+    };
+    let license_expires = licenses
+        .iter()
+        .filter_map(|license| license.claims().license_expires())
+        .max();
     let link = match kept.filter(|connection| connection.link.deployment == deployment) {
         Some(connection) => Arc::clone(&connection.link),
         None => Arc::new(link(engine, credentials.url.clone(), deployment, client)),
@@ -86,32 +98,47 @@ pub(super) async fn look(
         user,
         version: build.version,
     };
-    Ok(Findings { credentials, connection: Arc::new(connection), license_expires, notes })
+    Ok(Findings {
+        credentials,
+        connection: Arc::new(connection),
+        license_expires,
+        notes,
+    })
 }
 
 /// How long drift may stay unseen.
 pub(super) fn resync(object: &CoderInstance) -> Result<std::time::Duration, Error> {
-    let interval = object.spec.resync_interval.parse().map_err(|error| {
-        Error::terminal(Reason::InvalidSpec, format!("resyncInterval: {error}"))
-    })?;
+    let interval = object
+        .spec
+        .resync_interval
+        .parse()
+        .map_err(|error| Error::terminal(Reason::InvalidSpec, format!("resyncInterval: {error}")))?;
     Ok(interval.max(std::time::Duration::from_secs(1)))
 }
 
 async fn credentials(engine: &Engine, object: &CoderInstance) -> Result<Credentials, Error> {
     let spec = &object.spec;
     let key = super::worker::key(object);
-    let me = Reference { kind: instance::KIND, key: key.clone() };
-    let url: Url = spec.url.parse().map_err(|error| {
-        Error::terminal(Reason::InvalidSpec, format!("spec.url is no URL: {error}"))
-    })?;
+    let me = Reference {
+        kind: instance::KIND,
+        key: key.clone(),
+    };
+    let url: Url = spec
+        .url
+        .parse()
+        .map_err(|error| Error::terminal(Reason::InvalidSpec, format!("spec.url is no URL: {error}")))?;
     if url.scheme() != "https" && !(url.scheme() == "http" && spec.allow_insecure_http) {
-        let message = "spec.url must be https (or http with allowInsecureHTTP: true, which sends the token in clear text)";
+        let message =
+            "spec.url must be https (or http with allowInsecureHTTP: true, which sends the token in clear text)";
         return Err(Error::terminal(Reason::InvalidSpec, message));
     }
     let in_namespace = |name: &str| crate::api::ObjectKey::new(&key.namespace, name);
     let token = in_namespace(&spec.token_secret_ref.name);
     engine.wakes.depend(&me, Topic::Secret(token.clone()));
-    let token = engine.caches.secret(&token, spec.token_secret_ref.key_or("token")).await?;
+    let token = engine
+        .caches
+        .secret(&token, spec.token_secret_ref.key_or("token"))
+        .await?;
     let ca = match (&spec.ca_secret_ref, &spec.ca_config_map_ref) {
         (Some(reference), _) => {
             let secret = in_namespace(&reference.name);
@@ -122,11 +149,21 @@ async fn credentials(engine: &Engine, object: &CoderInstance) -> Result<Credenti
         (None, Some(reference)) => {
             let map = in_namespace(&reference.name);
             engine.wakes.depend(&me, Topic::ConfigMap(map.clone()));
-            Some(engine.caches.config_map(&map, reference.key_or("ca.crt")).await?.into_bytes())
+            Some(
+                engine
+                    .caches
+                    .config_map(&map, reference.key_or("ca.crt"))
+                    .await?
+                    .into_bytes(),
+            )
         }
         (None, None) => None,
     };
-    Ok(Credentials { url, token: token.expose_secret().to_owned(), ca })
+    Ok(Credentials {
+        url,
+        token: token.expose_secret().to_owned(),
+        ca,
+    })
 }
 
 fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) -> Result<Client, Error> {
@@ -142,7 +179,11 @@ fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) ->
 }
 
 fn link(engine: &Engine, url: Url, deployment: DeploymentId, client: Client) -> Link {
-    let mirror = Arc::new(Mirror::new(client.clone(), engine.wakes.clone(), engine.metrics.clone()));
+    let mirror = Arc::new(Mirror::new(
+        client.clone(),
+        engine.wakes.clone(),
+        engine.metrics.clone(),
+    ));
     let stop = CancellationToken::new();
     let feed = Arc::new(SweepFeed { jitter: engine.chance });
     tokio::spawn(feed.run(Arc::clone(&mirror), stop.clone()));
@@ -151,8 +192,14 @@ fn link(engine: &Engine, url: Url, deployment: DeploymentId, client: Client) -> 
 
 /// The first contact pins the deployment; after that only the user's consent changes it.
 fn pinned(object: &CoderInstance, deployment: DeploymentId) -> Result<(), Error> {
-    let pinned = object.status.as_ref().and_then(|status| status.deployment_id.as_deref());
-    let consented = object.annotations().get(annotation::ACCEPT_DEPLOYMENT).map(|id| id.trim());
+    let pinned = object
+        .status
+        .as_ref()
+        .and_then(|status| status.deployment_id.as_deref());
+    let consented = object
+        .annotations()
+        .get(annotation::ACCEPT_DEPLOYMENT)
+        .map(|id| id.trim());
     let id = deployment.to_string();
     match pinned {
         Some(pinned) if pinned != id && consented != Some(&id) => {
@@ -177,7 +224,10 @@ fn roles_note(engine: &Engine, object: &CoderInstance, user: &coder::User) -> Op
     if has("owner") {
         return None;
     }
-    let to = Reference { kind: instance::KIND, key: super::worker::key(object) };
+    let to = Reference {
+        kind: instance::KIND,
+        key: super::worker::key(object),
+    };
     let needs_owner: BTreeSet<&str> = engine
         .caches
         .referring(&to)
@@ -191,7 +241,10 @@ fn roles_note(engine: &Engine, object: &CoderInstance, user: &coder::User) -> Op
     let kinds = needs_owner.into_iter().collect::<Vec<_>>().join(", ");
     Some(Note::new(
         "RoleTooSmall",
-        format!("user {} is no Owner, which {kinds} need to be changed: use an Owner's token", user.username),
+        format!(
+            "user {} is no Owner, which {kinds} need to be changed: use an Owner's token",
+            user.username
+        ),
     ))
 }
 
@@ -208,7 +261,10 @@ pub(super) fn same(a: &Connection, b: &Connection) -> bool {
 
 /// How many objects of each kind refer to the instance.
 pub(super) fn objects(engine: &Engine, object: &CoderInstance) -> std::collections::BTreeMap<String, i64> {
-    let to = Reference { kind: instance::KIND, key: super::worker::key(object) };
+    let to = Reference {
+        kind: instance::KIND,
+        key: super::worker::key(object),
+    };
     let mut counts = std::collections::BTreeMap::new();
     for referrer in engine.caches.referring(&to) {
         *counts.entry(referrer.reference.kind.to_owned()).or_insert(0) += 1;

@@ -30,7 +30,7 @@ use crate::engine::{Disposition, Engine, Error, Reason};
 use crate::mirror::Waker;
 
 /// Looks again after this long when something is missing that nobody may tell about.
-const SAFETY_NET: Duration = Duration::from_secs(600);
+const SAFETY_NET: Duration = Duration::from_mins(10);
 /// A pass that was overtaken by a change starts over after this.
 const OVERTAKEN: Duration = Duration::from_millis(250);
 
@@ -54,7 +54,10 @@ pub(super) fn key(object: &CoderInstance) -> ObjectKey {
 }
 
 fn reference(object: &CoderInstance) -> Reference {
-    Reference { kind: KIND, key: key(object) }
+    Reference {
+        kind: KIND,
+        key: key(object),
+    }
 }
 
 /// Prepares the instances: after this the cache can be read (and is empty).
@@ -87,7 +90,12 @@ pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationTok
     let run = async move {
         futures::future::join(watching, passing).await;
     };
-    Running { kind: KIND, synced, wake_all: Arc::new(wake_all), run: Box::pin(run) }
+    Running {
+        kind: KIND,
+        synced,
+        wake_all: Arc::new(wake_all),
+        run: Box::pin(run),
+    }
 }
 
 impl InstanceWorker {
@@ -123,13 +131,21 @@ impl InstanceWorker {
         let me = key(&object);
         let span = tracing::info_span!("pass", kind = KIND, namespace = me.namespace, name = me.name);
         let began = Instant::now();
-        let pass = AssertUnwindSafe(worker.pass(object)).catch_unwind().instrument(span.clone()).await;
+        let pass = AssertUnwindSafe(worker.pass(object))
+            .catch_unwind()
+            .instrument(span.clone())
+            .await;
         let _entered = span.enter();
         let result = pass.unwrap_or_else(|_| {
             tracing::error!("a pass panicked; the object is tried again later");
-            Err(Error::NotConverging("the operator has a defect, see its log".to_owned()))
+            Err(Error::NotConverging(
+                "the operator has a defect, see its log".to_owned(),
+            ))
         });
-        worker.engine.metrics.pass(KIND, result.as_ref().err().map(Error::reason), began.elapsed());
+        worker
+            .engine
+            .metrics
+            .pass(KIND, result.as_ref().err().map(Error::reason), began.elapsed());
         worker.next(&me, result)
     }
 
@@ -138,7 +154,9 @@ impl InstanceWorker {
         match result {
             Ok(again) => {
                 self.backoff.reset(me);
-                again.map_or_else(Action::await_change, |again| Action::requeue(again.mul_f64(0.9 + 0.1 * chance)))
+                again.map_or_else(Action::await_change, |again| {
+                    Action::requeue(again.mul_f64(0.9 + 0.1 * chance))
+                })
             }
             Err(error) => {
                 tracing::info!(%error, "not ready");
@@ -172,7 +190,9 @@ impl InstanceWorker {
                 conditions::conclude(&mut status.common.conditions, generation, &Verdict::InSync);
                 let news = conditions::note(&mut status.common.conditions, generation, &findings.notes);
                 for note in news {
-                    self.engine.tell(object.as_ref(), EventType::Warning, note.reason, note.message).await;
+                    self.engine
+                        .tell(object.as_ref(), EventType::Warning, note.reason, note.message)
+                        .await;
                 }
                 // The pin is written before anybody works through the connection.
                 self.write(&object, &status).await?;
@@ -189,7 +209,11 @@ impl InstanceWorker {
 
     /// What the look found goes into the status.
     fn fill(&self, object: &CoderInstance, status: &mut InstanceStatus, findings: &Findings) {
-        let Findings { connection, license_expires, .. } = findings;
+        let Findings {
+            connection,
+            license_expires,
+            ..
+        } = findings;
         handled(object, status);
         status.deployment_id = Some(connection.link.deployment.to_string());
         status.version = Some(connection.version.clone());
@@ -204,31 +228,51 @@ impl InstanceWorker {
 
     /// Lets everybody work through the connection, and wakes who waited for it or whom a change of it concerns.
     fn open(&self, me: &ObjectKey, findings: Findings, before: Option<Arc<Connection>>) {
-        let Findings { credentials, connection, .. } = findings;
+        let Findings {
+            credentials,
+            connection,
+            ..
+        } = findings;
         let reachable = self.engine.connections.get(me).is_ok();
         lock(&self.good).insert(me.clone(), (credentials, Arc::clone(&connection)));
         self.engine.connections.ready(Arc::clone(&connection));
         if !reachable || before.is_none_or(|before| !probe::same(&before, &connection)) {
-            self.engine.wakes.changed(&Topic::Object(Reference { kind: KIND, key: me.clone() }));
+            self.engine.wakes.changed(&Topic::Object(Reference {
+                kind: KIND,
+                key: me.clone(),
+            }));
         }
         self.engine.wakes.changed(&Topic::Recovery(me.clone()));
     }
 
-    async fn failed(&self, object: &Arc<CoderInstance>, mut status: InstanceStatus, error: &Error) -> Result<(), Error> {
+    async fn failed(
+        &self,
+        object: &Arc<CoderInstance>,
+        mut status: InstanceStatus,
+        error: &Error,
+    ) -> Result<(), Error> {
         let me = key(object);
         self.engine.connections.failed(&me, error.reason());
         if error.reason() == Reason::DeploymentChanged {
             // Nobody shall believe that they are in sync with what is there now.
-            self.engine.wakes.changed(&Topic::Object(Reference { kind: KIND, key: me }));
+            self.engine
+                .wakes
+                .changed(&Topic::Object(Reference { kind: KIND, key: me }));
         }
         handled(object, &mut status);
         status.objects = probe::objects(&self.engine, object);
         let message = error.to_string();
         let ready = status.common.condition(conditions::READY);
         if ready.is_none_or(|ready| ready.message != message) {
-            self.engine.tell(object.as_ref(), EventType::Warning, error.reason().as_str(), message).await;
+            self.engine
+                .tell(object.as_ref(), EventType::Warning, error.reason().as_str(), message)
+                .await;
         }
-        conditions::conclude(&mut status.common.conditions, object.metadata.generation, &Verdict::Failed(error));
+        conditions::conclude(
+            &mut status.common.conditions,
+            object.metadata.generation,
+            &Verdict::Failed(error),
+        );
         self.write(object, &status).await
     }
 
@@ -342,7 +386,11 @@ fn asked(object: &CoderInstance) -> Asked {
         .filter(|(name, _)| name.starts_with(&prefix) && *name != FINALIZER)
         .map(|(name, value)| (name.clone(), value.clone()))
         .collect();
-    (object.metadata.generation, object.metadata.deletion_timestamp.is_some(), annotations)
+    (
+        object.metadata.generation,
+        object.metadata.deletion_timestamp.is_some(),
+        annotations,
+    )
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -18,7 +18,12 @@ impl Coder {
     /// The server that the environment names, or a simulated one of its own.
     pub(crate) async fn any() -> Self {
         match (std::env::var("CODER_E2E_URL"), std::env::var("CODER_E2E_TOKEN")) {
-            (Ok(url), Ok(token)) => Self { url, token, sim: None, http: http() },
+            (Ok(url), Ok(token)) => Self {
+                url,
+                token,
+                sim: None,
+                http: http(),
+            },
             _ => Self::simulated(Profile::Main).await,
         }
     }
@@ -29,7 +34,12 @@ impl Coder {
     }
 
     pub(crate) fn of(sim: Sim) -> Self {
-        Self { url: sim.url(), token: sim.owner_token().to_owned(), sim: Some(sim), http: http() }
+        Self {
+            url: sim.url(),
+            token: sim.owner_token().to_owned(),
+            sim: Some(sim),
+            http: http(),
+        }
     }
 
     /// Whether the environment names a real server.
@@ -39,7 +49,9 @@ impl Coder {
 
     /// The simulator behind it.
     pub(crate) fn sim(&self) -> &Sim {
-        self.sim.as_ref().expect("this test needs the simulator: begin it with `simulated_only!`")
+        self.sim
+            .as_ref()
+            .expect("this test needs the simulator: begin it with `simulated_only!`")
     }
 
     /// One call of the API as the owner; answers with status and body.
@@ -87,8 +99,10 @@ impl Coder {
     pub(crate) async fn members(&self, organization: &str, group: &str) -> Vec<String> {
         let group = self.group(organization, group).await.expect("the group");
         let members = group["members"].as_array().cloned().unwrap_or_default();
-        let mut names: Vec<String> =
-            members.iter().map(|member| member["username"].as_str().unwrap().to_owned()).collect();
+        let mut names: Vec<String> = members
+            .iter()
+            .map(|member| member["username"].as_str().unwrap().to_owned())
+            .collect();
         names.sort();
         names
     }

@@ -14,7 +14,9 @@ pub(crate) trait ObjectExt: ResourceExt {
 
 impl<K: Kind> ObjectExt for K {
     fn conditions(&self) -> Vec<Condition> {
-        self.status().map(|status| status.common().conditions.clone()).unwrap_or_default()
+        self.status()
+            .map(|status| status.common().conditions.clone())
+            .unwrap_or_default()
     }
 
     fn observed_generation(&self) -> i64 {
@@ -24,7 +26,10 @@ impl<K: Kind> ObjectExt for K {
 
 /// The condition of that type.
 pub(crate) fn condition(object: &impl AnyObject, type_: &str) -> Option<Condition> {
-    object.all_conditions().into_iter().find(|condition| condition.type_ == type_)
+    object
+        .all_conditions()
+        .into_iter()
+        .find(|condition| condition.type_ == type_)
 }
 
 /// Any custom resource, the instance among them.
@@ -35,11 +40,16 @@ pub(crate) trait AnyObject: ResourceExt {
 
 impl AnyObject for CoderInstance {
     fn all_conditions(&self) -> Vec<Condition> {
-        self.status.as_ref().map(|status| status.common.conditions.clone()).unwrap_or_default()
+        self.status
+            .as_ref()
+            .map(|status| status.common.conditions.clone())
+            .unwrap_or_default()
     }
 
     fn observed(&self) -> i64 {
-        self.status.as_ref().map_or(-1, |status| status.common.observed_generation)
+        self.status
+            .as_ref()
+            .map_or(-1, |status| status.common.observed_generation)
     }
 }
 
@@ -70,22 +80,11 @@ pub(crate) fn ready<K: AnyObject>(object: &K) -> bool {
 }
 
 /// Whether it is Stalled for that reason, for its present generation.
-pub(crate) fn stalled(reason: &'static str) -> impl Fn(&dyn Conditions) -> bool {
+pub(crate) fn stalled<K: AnyObject>(reason: &'static str) -> impl Fn(&K) -> bool {
     move |object| {
-        object.list().iter().any(|condition| {
-            condition.type_ == "Stalled" && condition.status == "True" && condition.reason == reason
-        })
-    }
-}
-
-/// Conditions behind a pointer, so that one closure serves all kinds.
-pub(crate) trait Conditions {
-    fn list(&self) -> Vec<Condition>;
-}
-
-impl<T: AnyObject> Conditions for T {
-    fn list(&self) -> Vec<Condition> {
-        self.all_conditions()
+        is(object, "Stalled", "True")
+            && condition(object, "Stalled").is_some_and(|stalled| stalled.reason == reason)
+            && object.meta().generation == Some(object.observed())
     }
 }
 

@@ -20,7 +20,11 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn watching(namespace: &str) -> Self {
-        Self { namespaces: vec![namespace.to_owned()], election: None, user: "coder-operator" }
+        Self {
+            namespaces: vec![namespace.to_owned()],
+            election: None,
+            user: "coder-operator",
+        }
     }
 }
 
@@ -34,7 +38,11 @@ pub(crate) struct Operator {
 
 impl Operator {
     pub(crate) async fn start(ground: &ControlPlane, settings: &Settings) -> Self {
-        let directory = tempfile::Builder::new().prefix("coder-operator-e2e-").tempdir().unwrap().keep();
+        let directory = tempfile::Builder::new()
+            .prefix("coder-operator-e2e-")
+            .tempdir()
+            .unwrap()
+            .keep();
         let kubeconfig = ground.kubeconfig(settings.user).unwrap();
         let mut command: Vec<String> = vec![
             "env".into(),
@@ -45,7 +53,12 @@ impl Operator {
             "--log-format=json".into(),
             "--log-level=info,coder_operator=debug".into(),
         ];
-        command.extend(settings.namespaces.iter().map(|namespace| format!("--watch-namespace={namespace}")));
+        command.extend(
+            settings
+                .namespaces
+                .iter()
+                .map(|namespace| format!("--watch-namespace={namespace}")),
+        );
         match &settings.election {
             None => command.push("--leader-election=false".into()),
             Some((namespace, seconds)) => {
@@ -55,7 +68,11 @@ impl Operator {
         }
         let mut guard = Guard::spawn(&directory, "operator", Role::Member, &command).unwrap();
         let address = address(&mut guard).await;
-        Self { guard, directory, address }
+        Self {
+            guard,
+            directory,
+            address,
+        }
     }
 
     /// Its log so far, one JSON object a line.
@@ -66,7 +83,10 @@ impl Operator {
     /// Sends it a signal, `KILL`, `TERM`, `STOP` or `CONT`.
     pub(crate) fn signal(&self, signal: &str) {
         let pid = self.guard.pid().expect("the operator runs").to_string();
-        let status = std::process::Command::new("kill").args([&format!("-{signal}"), &pid]).status().unwrap();
+        let status = std::process::Command::new("kill")
+            .args([&format!("-{signal}"), &pid])
+            .status()
+            .unwrap();
         assert!(status.success(), "kill -{signal} {pid}");
     }
 
@@ -87,7 +107,9 @@ impl Operator {
 
     /// What it serves under a path: status and text.
     pub(crate) async fn http(&self, path: &str) -> (u16, String) {
-        let answer = reqwest::get(format!("http://{}{path}", self.address)).await.expect("the operator answers");
+        let answer = reqwest::get(format!("http://{}{path}", self.address))
+            .await
+            .expect("the operator answers");
         (answer.status().as_u16(), answer.text().await.unwrap())
     }
 

@@ -15,10 +15,10 @@ use coder_operator::api::CoderInstance;
 use coder_operator::engine::watch::Watchable;
 use coder_operator::{crds, rbac};
 
+use super::PATIENCE;
 use super::coder::{Coder, unique};
 use super::kube::{AnyObject, manifest, ready};
 use super::operator::{Operator, Settings};
-use super::PATIENCE;
 
 /// What a test works with.
 pub(crate) struct World {
@@ -41,7 +41,13 @@ impl World {
         let namespace = ground.namespace(test).await.unwrap();
         let operator = Operator::start(ground, &Settings::watching(namespace.name())).await;
         let kube = ground.admin().unwrap();
-        let world = Self { ground, namespace, coder, operator, kube };
+        let world = Self {
+            ground,
+            namespace,
+            coder,
+            operator,
+            kube,
+        };
         world.connect(world.ns(), "default", instance).await;
         world.wait::<CoderInstance>("default", ready).await;
         world
@@ -59,7 +65,8 @@ impl World {
 
     /// Creates token Secret and `CoderInstance`.
     pub(crate) async fn connect(&self, namespace: &str, name: &str, more: Value) {
-        self.put_secret(namespace, &format!("{name}-token"), &[("token", &self.coder.token)]).await;
+        self.put_secret(namespace, &format!("{name}-token"), &[("token", &self.coder.token)])
+            .await;
         let mut spec = json!({
             "url": self.coder.url,
             "allowInsecureHTTP": self.coder.url.starts_with("http:"),
@@ -71,12 +78,16 @@ impl World {
 
     /// Creates or replaces a Secret in any namespace.
     pub(crate) async fn put_secret(&self, namespace: &str, name: &str, data: &[(&str, &str)]) {
-        let strings: serde_json::Map<String, Value> =
-            data.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let strings: serde_json::Map<String, Value> = data
+            .iter()
+            .map(|(key, value)| ((*key).to_owned(), json!(value)))
+            .collect();
         let body = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name }, "stringData": strings });
         let api = Api::<Secret>::namespaced(self.kube.clone(), namespace);
         let parameters = PatchParams::apply("test").force();
-        api.patch(name, &parameters, &Patch::Apply(body)).await.expect("the Secret");
+        api.patch(name, &parameters, &Patch::Apply(body))
+            .await
+            .expect("the Secret");
     }
 
     /// A Secret's value.
@@ -100,19 +111,17 @@ impl World {
     }
 
     pub(crate) async fn apply_in<K: Watchable>(&self, namespace: &str, name: &str, spec: Value) -> K {
-        self.try_apply_in(namespace, name, spec).await.unwrap_or_else(|error| panic!("apply {name}: {error}"))
+        self.try_apply_in(namespace, name, spec)
+            .await
+            .unwrap_or_else(|error| panic!("apply {name}: {error}"))
     }
 
     /// The same; may be refused.
-    pub(crate) async fn try_apply_in<K: Watchable>(
-        &self,
-        namespace: &str,
-        name: &str,
-        spec: Value,
-    ) -> kube::Result<K> {
+    pub(crate) async fn try_apply_in<K: Watchable>(&self, namespace: &str, name: &str, spec: Value) -> kube::Result<K> {
         let api = Api::<K>::namespaced(self.kube.clone(), namespace);
         let body = manifest(&K::kind(&()), namespace, name, &spec);
-        api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(body)).await
+        api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(body))
+            .await
     }
 
     /// Creates an object as written, without a field manager's memory.
@@ -123,18 +132,27 @@ impl World {
     /// Sets an annotation.
     pub(crate) async fn annotate<K: Watchable>(&self, name: &str, key: &str, value: &str) {
         let body = json!({ "metadata": { "annotations": { key: value } } });
-        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(body)).await.expect("annotate");
+        self.api::<K>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(body))
+            .await
+            .expect("annotate");
     }
 
     /// Merges into the spec.
     pub(crate) async fn patch<K: Watchable>(&self, name: &str, spec: Value) {
         let body = json!({ "spec": spec });
-        self.api::<K>().patch(name, &PatchParams::default(), &Patch::Merge(body)).await.expect("patch");
+        self.api::<K>()
+            .patch(name, &PatchParams::default(), &Patch::Merge(body))
+            .await
+            .expect("patch");
     }
 
     /// Asks for the deletion of an object.
     pub(crate) async fn delete<K: Watchable>(&self, name: &str) {
-        self.api::<K>().delete(name, &DeleteParams::default()).await.expect("delete");
+        self.api::<K>()
+            .delete(name, &DeleteParams::default())
+            .await
+            .expect("delete");
     }
 
     /// Waits until the object is as wanted; answers with it.
@@ -255,20 +273,29 @@ pub(crate) async fn cluster() -> &'static ControlPlane {
 /// Definitions and permissions, as a user installs them.
 pub(crate) async fn prepare(ground: &ControlPlane) {
     let admin = ground.admin().unwrap();
-    test_ground::install_crds(&admin, &crds::all()).await.expect("the definitions");
+    test_ground::install_crds(&admin, &crds::all())
+        .await
+        .expect("the definitions");
     let rules = [rbac::rules(), rbac::namespace_rules(), rbac::lease_rules()].concat();
     let role = json!({
         "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
         "metadata": { "name": "coder-operator" }, "rules": rules,
     });
     let binding = ClusterRoleBinding {
-        metadata: kube::api::ObjectMeta { name: Some("coder-operator".into()), ..Default::default() },
+        metadata: kube::api::ObjectMeta {
+            name: Some("coder-operator".into()),
+            ..Default::default()
+        },
         role_ref: RoleRef {
             api_group: Some("rbac.authorization.k8s.io".into()),
             kind: "ClusterRole".into(),
             name: "coder-operator".into(),
         },
-        subjects: Some(vec![Subject { kind: "User".into(), name: "coder-operator".into(), ..Default::default() }]),
+        subjects: Some(vec![Subject {
+            kind: "User".into(),
+            name: "coder-operator".into(),
+            ..Default::default()
+        }]),
     };
     let binding = {
         let mut value = serde_json::to_value(&binding).unwrap();
@@ -278,9 +305,15 @@ pub(crate) async fn prepare(ground: &ControlPlane) {
     };
     let parameters = PatchParams::apply("test").force();
     let roles = Api::<ClusterRole>::all(admin.clone());
-    roles.patch("coder-operator", &parameters, &Patch::Apply(role)).await.expect("the role");
+    roles
+        .patch("coder-operator", &parameters, &Patch::Apply(role))
+        .await
+        .expect("the role");
     let bindings = Api::<ClusterRoleBinding>::all(admin);
-    bindings.patch("coder-operator", &parameters, &Patch::Apply(binding)).await.expect("the binding");
+    bindings
+        .patch("coder-operator", &parameters, &Patch::Apply(binding))
+        .await
+        .expect("the binding");
 }
 
 fn merge(into: &mut Value, more: Value) {

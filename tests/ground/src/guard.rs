@@ -82,7 +82,11 @@ impl Guard {
     /// The server's process id, once the guard has written it down.
     #[must_use]
     pub fn pid(&self) -> Option<u32> {
-        std::fs::read_to_string(self.log.with_extension("pid")).ok()?.trim().parse().ok()
+        std::fs::read_to_string(self.log.with_extension("pid"))
+            .ok()?
+            .trim()
+            .parse()
+            .ok()
     }
 
     /// Where the server's output goes.
