@@ -36,6 +36,8 @@ pub(crate) fn condition(object: &impl AnyObject, type_: &str) -> Option<Conditio
 pub(crate) trait AnyObject: ResourceExt {
     fn all_conditions(&self) -> Vec<Condition>;
     fn observed(&self) -> i64;
+    /// The value of the annotation `reconcile-at` that was handled last.
+    fn handled(&self) -> Option<String>;
 }
 
 impl AnyObject for CoderInstance {
@@ -63,6 +65,10 @@ macro_rules! any_object {
             fn observed(&self) -> i64 {
                 self.observed_generation()
             }
+
+            fn handled(&self) -> Option<String> {
+                self.status().and_then(|status| status.common().last_handled_reconcile_at.clone())
+            }
         }
     )*};
 }
@@ -81,11 +87,29 @@ pub(crate) fn ready<K: AnyObject>(object: &K) -> bool {
 
 /// Whether it is Stalled for that reason, for its present generation.
 pub(crate) fn stalled<K: AnyObject>(reason: &'static str) -> impl Fn(&K) -> bool {
+    because("Stalled", reason)
+}
+
+/// Whether it waits, or tries again, for that reason.
+pub(crate) fn waiting<K: AnyObject>(reason: &'static str) -> impl Fn(&K) -> bool {
+    because("Reconciling", reason)
+}
+
+/// Whether it is to be deleted and cannot be for that reason.
+pub(crate) fn blocked<K: AnyObject>(reason: &'static str) -> impl Fn(&K) -> bool {
+    because("DeletionBlocked", reason)
+}
+
+fn because<K: AnyObject>(type_: &'static str, reason: &'static str) -> impl Fn(&K) -> bool {
     move |object| {
-        is(object, "Stalled", "True")
-            && condition(object, "Stalled").is_some_and(|stalled| stalled.reason == reason)
+        condition(object, type_).is_some_and(|found| found.status == "True" && found.reason == reason)
             && object.meta().generation == Some(object.observed())
     }
+}
+
+/// What a condition says; empty without it.
+pub(crate) fn message(object: &impl AnyObject, type_: &str) -> String {
+    condition(object, type_).map(|found| found.message).unwrap_or_default()
 }
 
 fn is(object: &impl AnyObject, type_: &str, status: &str) -> bool {

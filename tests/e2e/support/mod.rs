@@ -6,7 +6,7 @@ mod operator;
 mod world;
 
 pub(crate) use self::coder::Coder;
-pub(crate) use self::kube::{ObjectExt, condition, ready, stalled};
+pub(crate) use self::kube::{AnyObject, ObjectExt, blocked, condition, message, ready, stalled, waiting};
 pub(crate) use self::operator::{Operator, Settings};
 pub(crate) use self::world::World;
 
@@ -14,3 +14,14 @@ use std::time::Duration;
 
 /// How long anything may take before a test gives up. Generous: a slow machine is no failure.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Ends a test that needs the simulator's switches when the environment names a real server.
+macro_rules! simulated_only {
+    ($why:literal) => {
+        if $crate::support::Coder::is_real() {
+            eprintln!("skipped on a real Coder: {}", $why);
+            return;
+        }
+    };
+}
+pub(crate) use simulated_only;

@@ -138,6 +138,26 @@ impl World {
             .expect("annotate");
     }
 
+    /// Makes the operator look at an object now; answers with the object when it has.
+    pub(crate) async fn look<K: Watchable + Debug + AnyObject>(&self, name: &str) -> K {
+        let value = unique("look");
+        self.annotate::<K>(name, "coder-operator.dev/reconcile-at", &value)
+            .await;
+        self.wait(name, |object: &K| object.handled().as_ref() == Some(&value))
+            .await
+    }
+
+    /// Starts the operator anew.
+    pub(crate) async fn restart_operator(&mut self) {
+        self.operator = Operator::start(self.ground, &Settings::watching(self.namespace.name())).await;
+    }
+
+    /// Ends the operator as a crash would.
+    pub(crate) async fn kill_operator(&mut self) {
+        self.operator.signal("KILL");
+        self.operator.ended().await;
+    }
+
     /// Merges into the spec.
     pub(crate) async fn patch<K: Watchable>(&self, name: &str, spec: Value) {
         let body = json!({ "spec": spec });
