@@ -571,3 +571,6 @@ impl Collection for GroupSync {
         Ok(vec![client.group_sync(self.0).await?.is_on()])
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -339,3 +339,6 @@ impl Collection for Licenses {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

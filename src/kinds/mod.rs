@@ -10,6 +10,8 @@ pub mod group;
 pub mod instance;
 pub mod license;
 pub mod organization;
+#[cfg(test)]
+mod properties;
 pub mod workspace_proxy;
 
 use crate::engine::Remote;

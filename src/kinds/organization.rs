@@ -662,3 +662,6 @@ impl Collection for CustomRoles {
         Ok(roles.filter(|role| !role.built_in).map(|role| role.name).collect())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -439,3 +439,6 @@ fn steady(proxy: coder::WorkspaceProxy) -> coder::WorkspaceProxy {
         ..proxy
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+use proptest::option;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::kinds::properties::{Model, few_names, hold_for};
+
+hold_for!(WorkspaceProxy);
+
+fn desired(name: &str) -> Desired {
+    Desired {
+        name: name.to_owned(),
+        display_name: "Paris".into(),
+        icon: "/x.png".into(),
+        secret: Secret {
+            name: "paris".into(),
+            key: TOKEN_KEY.into(),
+            url: "https://coder.example.com".into(),
+        },
+        rotate: None,
+        expects_token: true,
+    }
+}
+
+fn proxy(name: &str, display_name: &str, icon: &str) -> coder::WorkspaceProxy {
+    coder::WorkspaceProxy {
+        id: Uuid::from_u128(1).into(),
+        name: name.to_owned(),
+        display_name: display_name.to_owned(),
+        icon_url: icon.to_owned(),
+        healthy: false,
+        status: None,
+        path_app_url: String::new(),
+        wildcard_hostname: String::new(),
+        derp_enabled: true,
+        derp_only: false,
+        version: String::new(),
+        deleted: false,
+        created_at: None,
+        updated_at: None,
+    }
+}
+
+fn issued(desired: &Desired) -> Option<Token> {
+    Some(Token {
+        rotate: desired.rotate.clone(),
+        issued_at: None,
+        url: Some(desired.secret.url.clone()),
+    })
+}
+
+impl Model for WorkspaceProxy {
+    fn any_desired() -> BoxedStrategy<Desired> {
+        (
+            few_names(),
+            few_names(),
+            few_names(),
+            option::of(few_names()),
+            any::<bool>(),
+        )
+            .prop_map(|(name, display_name, icon, rotate, expects_token)| Desired {
+                display_name,
+                icon,
+                rotate,
+                expects_token,
+                ..desired(&name)
+            })
+            .boxed()
+    }
+
+    fn any_observed() -> BoxedStrategy<Observed> {
+        let token = (option::of(few_names()), option::of(few_names())).prop_map(|(rotate, url)| Token {
+            rotate,
+            issued_at: None,
+            url,
+        });
+        (few_names(), few_names(), few_names(), option::of(token))
+            .prop_map(|(name, display_name, icon, token)| Observed {
+                proxy: proxy(&name, &display_name, &icon),
+                token,
+            })
+            .boxed()
+    }
+
+    fn bare(with: Desired) -> Desired {
+        // Nothing else of a proxy is optional: it must have all three fields, and the Secret must have the URL.
+        Desired {
+            rotate: None,
+            expects_token: false,
+            ..with
+        }
+    }
+
+    fn optional_part(observed: &Observed) -> String {
+        format!("{:?}", observed.token.as_ref().map(|token| &token.rotate))
+    }
+
+    fn after(desired: &Desired, before: Option<Observed>, change: &Change) -> Observed {
+        match (change, before) {
+            (Change::Create(request), _) => Observed {
+                proxy: proxy(&request.name, &request.display_name, &request.icon),
+                token: issued(desired),
+            },
+            (Change::Update { .. }, Some(before)) => Observed {
+                proxy: proxy(&desired.name, &desired.display_name, &desired.icon),
+                ..before
+            },
+            (Change::IssueToken { .. }, Some(before)) => Observed {
+                token: issued(desired),
+                ..before
+            },
+            (Change::WriteUrl, Some(before)) => {
+                let token = before.token.map(|token| Token {
+                    url: Some(desired.secret.url.clone()),
+                    ..token
+                });
+                Observed { token, ..before }
+            }
+            (change, None) => panic!("{change} of nothing"),
+        }
+    }
+}
+
+#[test]
+fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
+    let held = Observed {
+        proxy: proxy("paris", "Paris", "/x.png"),
+        token: None,
+    };
+    let plan = WorkspaceProxy::plan(&desired("paris"), Some(&held));
+    assert!(
+        matches!(plan.as_slice(), [Change::IssueToken { asked: false }]),
+        "{plan:?}"
+    );
+    let adopted = Desired {
+        expects_token: false,
+        ..desired("paris")
+    };
+    assert!(WorkspaceProxy::plan(&adopted, Some(&held)).is_empty());
+}
+
+#[test]
+fn a_new_annotation_means_a_new_token_once() {
+    let asked = Desired {
+        rotate: Some("2".into()),
+        ..desired("paris")
+    };
+    let mut held = Observed {
+        proxy: proxy("paris", "Paris", "/x.png"),
+        token: issued(&desired("paris")),
+    };
+    let plan = WorkspaceProxy::plan(&asked, Some(&held));
+    assert!(
+        matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
+        "{plan:?}"
+    );
+    held.token = issued(&asked);
+    assert!(WorkspaceProxy::plan(&asked, Some(&held)).is_empty());
+}
