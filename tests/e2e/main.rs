@@ -15,4 +15,9 @@
 
 mod support;
 
+mod crash;
+mod leader;
 mod organization;
+mod overload;
+mod readiness;
+mod unreadable;

@@ -53,6 +53,12 @@ impl AnyObject for CoderInstance {
             .as_ref()
             .map_or(-1, |status| status.common.observed_generation)
     }
+
+    fn handled(&self) -> Option<String> {
+        self.status
+            .as_ref()
+            .and_then(|status| status.common.last_handled_reconcile_at.clone())
+    }
 }
 
 macro_rules! any_object {

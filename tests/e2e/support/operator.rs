@@ -100,7 +100,7 @@ impl Operator {
     }
 
     /// Kills it as a crash would.
-    pub(crate) async fn kill(mut self) {
+    pub(crate) async fn crash(&mut self) {
         self.signal("KILL");
         self.ended().await;
     }

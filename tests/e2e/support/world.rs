@@ -276,6 +276,11 @@ impl World {
         .await;
     }
 
+    /// Leaves everything as it is, for tests whose operators have ended.
+    pub(crate) async fn leave(self) {
+        drop(self);
+    }
+
     /// Deletes the namespace with everything in it.
     pub(crate) async fn finish(self) {
         self.namespace.finish().await.expect("the namespace goes");
