@@ -217,15 +217,19 @@ fn of_coder(error: &coder::Error) -> Disposition {
         return Disposition::Waiting;
     }
     match error.class() {
-        // The instance's own pass finds out and says so; its recovery wakes everything that waits for it.
-        Class::Unauthorized | Class::NotEntitled => Disposition::Waiting,
+        // The instance learns of a licence and wakes everybody when its features change.
+        Class::NotEntitled => Disposition::Waiting,
         Class::Forbidden | Class::Unsupported | Class::AlreadyExists | Class::Invalid | Class::Protocol => {
             Disposition::Terminal
         }
         Class::RateLimited => Disposition::Transient(error.retry_after()),
-        Class::Absent | Class::AlreadyMember | Class::DependentsExist | Class::BypassRefused | Class::Transient => {
-            Disposition::Transient(None)
-        }
+        // The instance's own pass finds out about the token; until it has, this is tried again.
+        Class::Unauthorized
+        | Class::Absent
+        | Class::AlreadyMember
+        | Class::DependentsExist
+        | Class::BypassRefused
+        | Class::Transient => Disposition::Transient(None),
     }
 }
 

@@ -45,6 +45,8 @@ pub struct Pass<'a, R: Remote> {
     pub(super) since: Instant,
     pub(super) seen: Mutex<Seen>,
     connection: Option<Arc<Connection>>,
+    /// Whether this pass claims something by name.
+    claims: bool,
 }
 
 /// The status of a kind.
@@ -74,7 +76,6 @@ pub async fn run<R: Remote>(
     let since = engine.wakes.take_since(&me);
     let before = object.status().cloned().unwrap_or_default();
     let status = before.clone();
-    engine.claims.forget(&me);
     let mut pass = Pass::<R> {
         engine,
         recent,
@@ -86,6 +87,7 @@ pub async fn run<R: Remote>(
         since,
         seen: Mutex::default(),
         connection: None,
+        claims: false,
     };
     let ended = if pass.object.meta().deletion_timestamp.is_some() {
         teardown::run(&mut pass).await
@@ -221,8 +223,7 @@ impl<R: Remote> Pass<'_, R> {
             let namespace = &self.me.key.namespace;
             access::check_organization(connection.access.as_ref(), &connection.key, namespace, organization)?;
         }
-        let policy = self.deletion_policy(Some(connection));
-        self.status.common_mut().effective_deletion_policy = Some(policy);
+        self.show_deletion_policy();
         let key = R::key(&desired);
         Ok((desired, key))
     }
@@ -261,8 +262,7 @@ impl<R: Remote> Pass<'_, R> {
             Decision::Take(observed, origin) => {
                 self.require_finalizer().await?;
                 self.status.common_mut().origin = Some(origin);
-                let policy = self.deletion_policy(self.connection.as_deref());
-                self.status.common_mut().effective_deletion_policy = Some(policy);
+                self.show_deletion_policy();
                 if origin == Origin::Adopted {
                     self.tell(
                         EventType::Normal,
@@ -329,6 +329,7 @@ impl<R: Remote> Pass<'_, R> {
             key: key.to_owned(),
             since,
         });
+        self.show_deletion_policy();
         self.write(Guard::Unchanged).await
     }
 
@@ -380,8 +381,7 @@ impl<R: Remote> Pass<'_, R> {
         let common = self.status.common_mut();
         common.pending_creation = None;
         common.origin.get_or_insert(Origin::Created);
-        let policy = self.deletion_policy(self.connection.as_deref());
-        self.status.common_mut().effective_deletion_policy = Some(policy);
+        self.show_deletion_policy();
         self.write(Guard::SameObject).await
     }
 
@@ -406,8 +406,9 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// Refuses when another custom resource wants the same name with more right.
-    fn claim_name(&self, connection: &Connection, key: &str) -> Result<(), Error> {
+    fn claim_name(&mut self, connection: &Connection, key: &str) -> Result<(), Error> {
         let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
+        self.claims = true;
         self.engine.claims.want(&self.me, mine.clone());
         let others = self.engine.claims.against(R::Kind::KIND, &mine);
         self.check_claim(&mine, &others)
@@ -480,6 +481,15 @@ impl<R: Remote> Pass<'_, R> {
             .origin
             .and_then(|_| R::identity(&self.status))
             .map(|identity| R::held(&identity))
+    }
+
+    /// What would become of the object in Coder goes into the status, as soon as there is one or may be one: a deletion
+    /// goes by it while the connection that said so is gone.
+    fn show_deletion_policy(&mut self) {
+        let common = self.status.common();
+        let managed = common.origin.is_some() || common.pending_creation.is_some();
+        let policy = managed.then(|| self.deletion_policy(self.connection.as_deref()));
+        self.status.common_mut().effective_deletion_policy = policy;
     }
 
     /// The object depends on what this connection shows.
@@ -610,6 +620,9 @@ impl<R: Remote> Pass<'_, R> {
 
     /// What the object depends on from now on is what this pass saw.
     fn settle(&self, error: Option<&Error>) {
+        if !self.claims {
+            self.engine.claims.forget(&self.me);
+        }
         let instance = self.object.instance_key();
         if let Some(error) = error {
             self.report_to_instance(&instance, error);
@@ -626,26 +639,35 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
-    /// What concerns the connection as a whole is the instance's to find out and to say; this object is woken when it
-    /// works again.
+    /// What concerns the connection as a whole is the instance's to find out and to say. Its next success wakes only who
+    /// could not get through at all: for the others it must change (features, roles), or they would go round in circles.
     fn report_to_instance(&self, instance: &ObjectKey, error: &Error) {
         let reason = error.reason();
-        let suspicious = matches!(
-            reason,
-            Reason::Unauthorized | Reason::NotEntitled | Reason::DeploymentChanged | Reason::Forbidden
-        ) || matches!(error.coder(), Some(crate::coder::Error::BreakerOpen { .. }));
-        if suspicious || matches!(reason, Reason::InstanceNotReady | Reason::InstanceNotFound) {
+        let dead = matches!(error.coder(), Some(crate::coder::Error::BreakerOpen { .. }));
+        if dead || matches!(reason, Reason::InstanceNotReady | Reason::InstanceNotFound) {
             self.depend(Topic::Recovery(instance.clone()));
         }
-        if suspicious {
-            self.engine.wakes.wake(
-                &Reference {
-                    kind: instance::KIND,
-                    key: instance.clone(),
-                },
-                Instant::now(),
-            );
+        let concerns_all = [
+            Reason::Unauthorized,
+            Reason::NotEntitled,
+            Reason::DeploymentChanged,
+            Reason::Forbidden,
+        ];
+        // What the instance said itself is no news to it.
+        let news =
+            dead || (error.coder().is_some() && concerns_all.contains(&reason)) || self.found_other_deployment(error);
+        if news {
+            let instance = Reference {
+                kind: instance::KIND,
+                key: instance.clone(),
+            };
+            self.engine.wakes.wake(&instance, Instant::now());
         }
+    }
+
+    /// Whether this very pass found that the deployment is another one.
+    fn found_other_deployment(&self, error: &Error) -> bool {
+        error.reason() == Reason::DeploymentChanged && self.connection.is_some()
     }
 
     fn adoption_policy(&self, connection: &Connection) -> AdoptionPolicy {

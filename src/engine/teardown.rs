@@ -14,7 +14,7 @@ use super::pass::{Ended, Pass};
 use super::remote::{Remote, Target};
 use super::status::{self, FINALIZER};
 use super::wake::Topic;
-use crate::api::{DeletionPolicy, Kind, KindStatus, Mode, PendingCreation, Reference, instance};
+use crate::api::{DeletionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
 
 /// Names at most this many of what hangs on an object.
 const NAMED: usize = 5;
@@ -158,7 +158,10 @@ impl<R: Remote> Pass<'_, R> {
 
     /// What becomes of the object in Coder: said by the object, or by the instance, or by the kind.
     pub(super) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
-        let default = R::deletion_default(self.status.common().origin);
+        // What was begun and never recorded is ours all the same.
+        let common = self.status.common();
+        let begun = common.pending_creation.as_ref().map(|_| Origin::Created);
+        let default = R::deletion_default(common.origin.or(begun));
         let by_instance = connection
             .and_then(|connection| connection.defaults.deletion_policy)
             // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
