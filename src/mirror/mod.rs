@@ -13,6 +13,8 @@
 pub mod collection;
 pub mod feed;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::collections::HashMap;
