@@ -272,6 +272,11 @@ impl Collector for ScrapeCollector {
         }
         for (name, (help, values)) in samples.gauges {
             let mut family = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            // A value without labels stands alone; the family would write empty braces.
+            if let Some(value) = values.get(&Labels::new()) {
+                ConstGauge::new(*value).encode(family)?;
+                continue;
+            }
             for (labels, value) in values {
                 ConstGauge::new(value).encode(family.encode_family(&labels)?)?;
             }

@@ -161,7 +161,7 @@ where
             return Action::await_change();
         }
         let key = object.key();
-        let span = tracing::info_span!("pass", kind = R::Kind::KIND, namespace = key.namespace, name = key.name);
+        let span = tracing::info_span!("pass", kind = R::Kind::KIND, object = %key);
         let began = Instant::now();
         let pass = pass::run::<R>(engine, &worker.store, &worker.recent, Arc::clone(&object));
         let ended = AssertUnwindSafe(pass).catch_unwind().instrument(span.clone()).await;

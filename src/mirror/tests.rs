@@ -91,7 +91,10 @@ fn mirror() -> (Arc<Mirror>, Arc<Woken>) {
 }
 
 fn who(name: &str) -> Reference {
-    Reference { kind: "K", key: ObjectKey::new("ns", name) }
+    Reference {
+        kind: "K",
+        key: ObjectKey::new("ns", name),
+    }
 }
 
 /// Until the list has been asked that often.
@@ -128,7 +131,10 @@ async fn who_needs_something_newer_gets_it() {
     numbers.set(&[(1, 2)]);
     let newer = mirror.snapshot(&numbers, Instant::now()).await.unwrap();
     assert_eq!(newer.get("1"), Some(&(1, 2)));
-    assert_eq!(mirror.snapshot(&numbers, newer.began()).await.unwrap().began(), newer.began());
+    assert_eq!(
+        mirror.snapshot(&numbers, newer.began()).await.unwrap().began(),
+        newer.began()
+    );
     mirror.invalidate(&numbers);
     mirror.snapshot(&numbers, newer.began()).await.unwrap();
     assert_eq!(numbers.calls(), 3);
@@ -202,7 +208,12 @@ async fn the_sweep_lists_once_in_the_shortest_interval_that_anybody_asks_for() {
     let numbers = Numbers::new(&[(1, 1)]);
     numbers.answer(1000);
     mirror.subscribe(&numbers, &who("slow"), Interest::Any, Duration::from_mins(10));
-    mirror.subscribe(&numbers, &who("quick"), Interest::Item("1".into()), Duration::from_mins(1));
+    mirror.subscribe(
+        &numbers,
+        &who("quick"),
+        Interest::Item("1".into()),
+        Duration::from_mins(1),
+    );
     let stop = tokio_util::sync::CancellationToken::new();
     let feed = Arc::new(SweepFeed { jitter: || 1.0 });
     let sweeping = tokio::spawn(feed.run(mirror.clone(), stop.clone()));

@@ -17,7 +17,9 @@ mod support;
 
 mod crash;
 mod leader;
+mod observability;
 mod organization;
 mod overload;
 mod readiness;
+mod tls;
 mod unreadable;

@@ -129,7 +129,7 @@ impl InstanceWorker {
             return Action::await_change();
         }
         let me = key(&object);
-        let span = tracing::info_span!("pass", kind = KIND, namespace = me.namespace, name = me.name);
+        let span = tracing::info_span!("pass", kind = KIND, object = %me);
         let began = Instant::now();
         let pass = AssertUnwindSafe(worker.pass(object))
             .catch_unwind()

@@ -4,7 +4,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use coder_sim::{Profile, Sim};
 use reqwest::{Method, StatusCode};
-use serde_json::Value;
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+/// The users that every Coder of the tests has.
+const USERS: [&str; 3] = ["ann", "bob", "carl"];
 
 /// A Coder server and an owner's token for it.
 pub(crate) struct Coder {
@@ -18,19 +22,49 @@ impl Coder {
     /// The server that the environment names, or a simulated one of its own.
     pub(crate) async fn any() -> Self {
         match (std::env::var("CODER_E2E_URL"), std::env::var("CODER_E2E_TOKEN")) {
-            (Ok(url), Ok(token)) => Self {
-                url,
-                token,
-                sim: None,
-                http: http(),
-            },
+            (Ok(url), Ok(token)) => {
+                static LICENSED: OnceCell<()> = OnceCell::const_new();
+                let coder = Self {
+                    url,
+                    token,
+                    sim: None,
+                    http: http(),
+                };
+                LICENSED.get_or_init(|| coder.license()).await;
+                coder
+            }
             _ => Self::simulated(Profile::Main).await,
+        }
+    }
+
+    /// Gives a real server the licence of `CODER_E2E_LICENSE`, a file with a JWT, and the users that the tests speak of.
+    async fn license(&self) {
+        if let Ok(file) = std::env::var("CODER_E2E_LICENSE") {
+            let license = std::fs::read_to_string(&file).expect("CODER_E2E_LICENSE names a file with a JWT");
+            let body = json!({ "license": license.trim() });
+            let (status, answer) = self.call(Method::POST, "/licenses", Some(body)).await;
+            let there = answer["detail"]
+                .as_str()
+                .is_some_and(|detail| detail.contains("licenses_jwt_key"));
+            assert!(status.is_success() || there, "the licence: {status} {answer}");
+        }
+        let nobody = "00000000-0000-0000-0000-000000000000";
+        for name in USERS {
+            let body = json!({
+                "email": format!("{name}@example.com"), "username": name, "login_type": "none",
+                "organization_ids": [nobody], "user_status": "active",
+            });
+            let (status, answer) = self.call(Method::POST, "/users", Some(body)).await;
+            assert!(
+                status.is_success() || status == StatusCode::CONFLICT,
+                "user {name}: {status} {answer}"
+            );
         }
     }
 
     /// A simulated one with the users ann, bob and carl.
     pub(crate) async fn simulated(profile: Profile) -> Self {
-        Self::of(Sim::builder(profile).users(["ann", "bob", "carl"]).start().await)
+        Self::of(Sim::builder(profile).users(USERS).start().await)
     }
 
     pub(crate) fn of(sim: Sim) -> Self {
