@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric, text};
 use prometheus_client::metrics::MetricType;
@@ -14,7 +15,6 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
 use crate::coder::{self, BreakerState, CallInfo, Class};
-use crate::engine::{Reason, Remote};
 use crate::mirror;
 
 const PREFIX: &str = "coder_operator";
@@ -121,9 +121,8 @@ impl Metrics {
         })
     }
 
-    /// A pass ended, with what stopped it.
-    pub fn pass(&self, kind: &'static str, reason: Option<Reason>, took: Duration) {
-        let outcome = reason.map_or(Reason::InSync.as_str(), Reason::as_str);
+    /// A pass ended with that outcome: a reason.
+    pub fn pass(&self, kind: &'static str, outcome: &'static str, took: Duration) {
         self.passes.get_or_create(&PassLabels { kind, outcome }).inc();
         self.pass_seconds
             .get_or_create(&KindLabel { kind })
@@ -143,30 +142,6 @@ impl Metrics {
     /// Something to count when somebody asks.
     pub fn at_scrape(&self, source: impl Fn(&mut Samples) + Send + Sync + 'static) {
         lock(&self.scrape.sources).push(Box::new(source));
-    }
-
-    /// Counts the objects of a kind by condition, and what the kind itself measures.
-    pub fn count_objects<R: Remote>(&self, store: kube::runtime::reflector::Store<R::Kind>) {
-        use crate::api::{Kind, KindStatus};
-        self.at_scrape(move |samples| {
-            for object in store.state() {
-                let kind = R::Kind::KIND.to_owned();
-                samples.add("objects", "Custom resources by kind", vec![("kind", kind.clone())]);
-                for condition in object
-                    .status()
-                    .map(|status| status.common().conditions.clone())
-                    .unwrap_or_default()
-                {
-                    let labels = vec![
-                        ("kind", kind.clone()),
-                        ("condition", condition.type_),
-                        ("status", condition.status),
-                    ];
-                    samples.add("object_conditions", "Custom resources by kind and condition", labels);
-                }
-                R::measure(&object, samples);
-            }
-        });
     }
 
     /// All numbers in the text format of Prometheus (`OpenMetrics`).
@@ -224,6 +199,19 @@ impl Samples {
     /// One more with these labels.
     pub fn add(&mut self, name: &'static str, help: &'static str, labels: Labels) {
         *self.gauge(name, help).entry(labels).or_default() += 1.0;
+    }
+
+    /// One more custom resource of that kind, with these conditions.
+    pub fn object(&mut self, kind: &'static str, conditions: &[Condition]) {
+        self.add("objects", "Custom resources by kind", vec![("kind", kind.to_owned())]);
+        for condition in conditions {
+            let labels = vec![
+                ("kind", kind.to_owned()),
+                ("condition", condition.type_.clone()),
+                ("status", condition.status.clone()),
+            ];
+            self.add("object_conditions", "Custom resources by kind and condition", labels);
+        }
     }
 
     /// The value, if it is the lowest so far.

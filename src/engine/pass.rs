@@ -5,26 +5,27 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_controller::events::EventType;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use kube::Resource;
 use kube::runtime::reflector::Store;
-use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::adoption::{self, Decision, Found};
-use super::claims::{self, Claim};
-use super::conditions::{self, SYNCED, Verdict};
+use super::conditions::{self, Verdict};
 use super::connection::Connection;
 use super::cx::{Cx, Seen};
 use super::error::{Disposition, Error, Reason};
 use super::output::Owner;
 use super::remote::{Remote, Report, Target};
-use super::status::{self, Guard, Recent};
+use super::status::{self, Recent};
 use super::wake::Topic;
 use super::{Engine, access, teardown};
-use crate::api::{
-    AdoptionPolicy, Kind, KindStatus, Mode, ObjectKey, Origin, PendingCreation, Reference, annotation, instance,
-};
-use crate::mirror::Waker;
+use crate::api::{AdoptionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
+
+mod creation;
+mod outcome;
+mod ownership;
+
+use outcome::Done;
 
 /// How often a plan is made anew before the pass gives up: creation, its consequences, and one to see that it is empty.
 const ROUNDS: usize = 6;
@@ -318,73 +319,6 @@ impl<R: Remote> Pass<'_, R> {
         Ok(observed)
     }
 
-    /// Writes down what is about to be created, insisting that this pass saw the newest state of the object.
-    async fn begin_creation(&mut self, key: &str) -> Result<(), Error> {
-        let pending = self.status.common().pending_creation.as_ref();
-        if pending.is_some_and(|pending| pending.key == key) {
-            return Ok(());
-        }
-        let since = Time(seconds((self.engine.now)()));
-        self.status.common_mut().pending_creation = Some(PendingCreation {
-            key: key.to_owned(),
-            since,
-        });
-        self.show_deletion_policy();
-        self.write(Guard::Unchanged).await
-    }
-
-    /// A creation that was refused: either it is there because it is ours after all, or it may be taken over, or not.
-    async fn creation_failed(
-        &mut self,
-        connection: &Arc<Connection>,
-        desired: &R::Desired,
-        key: &str,
-        begun_before: bool,
-        error: Error,
-    ) -> Result<Option<R::Observed>, Error> {
-        let Some(refusal) = error.coder() else {
-            return Err(error);
-        };
-        let exists = refusal.is_already_exists();
-        let may_be_ours = refusal.outcome_unknown() || (exists && begun_before);
-        if !may_be_ours {
-            self.status.common_mut().pending_creation = None;
-        }
-        if !exists {
-            return Err(error);
-        }
-        let cx = self.cx(connection, Instant::now())?;
-        let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
-        let what = name_of::<R>(key);
-        let found = match (found, begun_before) {
-            // The list does not show it, but Coder says that it is there: it differs in case, or may not be read.
-            (None, _) => return Err(adoption::already_exists(&what)),
-            (Some(ours), true) => Found {
-                owned: None,
-                pending: Some(ours),
-                named: None,
-            },
-            (Some(theirs), false) => Found {
-                owned: None,
-                pending: None,
-                named: Some(theirs),
-            },
-        };
-        self.take(adoption::decide(found, self.adoption_policy(connection), &what)?)
-            .await
-    }
-
-    /// The id goes into the status right after the creation, whatever else happened to the object meanwhile.
-    async fn record_creation(&mut self, desired: &R::Desired, observed: Option<&R::Observed>) -> Result<(), Error> {
-        let Some(observed) = observed else { return Ok(()) };
-        let _ = R::report(desired, observed, &mut self.status, (self.engine.now)());
-        let common = self.status.common_mut();
-        common.pending_creation = None;
-        common.origin.get_or_insert(Origin::Created);
-        self.show_deletion_policy();
-        self.write(Guard::SameObject).await
-    }
-
     /// Whether this process may write to that deployment right now.
     pub(super) async fn permit(&self, connection: &Connection) -> Result<(), Error> {
         if !self.engine.leadership.leads() {
@@ -405,84 +339,6 @@ impl<R: Remote> Pass<'_, R> {
         Ok(())
     }
 
-    /// Refuses when another custom resource wants the same name with more right.
-    fn claim_name(&mut self, connection: &Connection, key: &str) -> Result<(), Error> {
-        let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
-        self.claims = true;
-        self.engine.claims.want(&self.me, mine.clone());
-        let others = self.engine.claims.against(R::Kind::KIND, &mine);
-        self.check_claim(&mine, &others)
-    }
-
-    /// Refuses when another custom resource holds the very object that was found.
-    fn claim_found(&self, connection: &Connection, found: &Found<R::Observed>) -> Result<(), Error> {
-        let Some(observed) = found.owned.as_ref().or(found.pending.as_ref()).or(found.named.as_ref()) else {
-            return Ok(());
-        };
-        let id = R::held(&R::identify(observed));
-        let others = self.holders(connection, &id);
-        // Who only names the object yields to who holds it, whatever the age.
-        let mut mine = self.my_claim(connection, None, Some(id));
-        if found.owned.is_none() && !others.is_empty() {
-            mine.since = None;
-        }
-        self.check_claim(&mine, &others)
-    }
-
-    fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
-        if let Some(owner) = claims::stronger(mine, others) {
-            self.depend(Topic::Object(Reference {
-                kind: R::Kind::KIND,
-                key: owner.key.clone(),
-            }));
-        }
-        claims::check(mine, others, R::Kind::KIND)
-    }
-
-    /// The other custom resources whose status says that they have the object with that id.
-    pub(super) fn holders(&self, connection: &Connection, id: &str) -> Vec<Claim> {
-        let holds = |other: &Arc<R::Kind>| {
-            let status = other.status()?;
-            status.common().origin?;
-            let held = R::held(&R::identity(status)?);
-            let there = self.engine.connections.last(&other.instance_key())?;
-            let claim = Claim {
-                key: other.key(),
-                deployment: there.link.deployment.to_string(),
-                named: None,
-                held: Some(held),
-                since: other.creation_timestamp(),
-            };
-            (claim.held.as_deref() == Some(id) && claim.deployment == connection.link.deployment.to_string())
-                .then_some(claim)
-        };
-        self.store
-            .state()
-            .iter()
-            .filter(|other| other.key() != self.me.key)
-            .filter_map(holds)
-            .collect()
-    }
-
-    pub(super) fn my_claim(&self, connection: &Connection, named: Option<String>, held: Option<String>) -> Claim {
-        Claim {
-            key: self.me.key.clone(),
-            deployment: connection.link.deployment.to_string(),
-            named,
-            held,
-            since: self.object.creation_timestamp(),
-        }
-    }
-
-    /// What this object holds.
-    fn held(&self) -> Option<String> {
-        let common = self.status.common();
-        common
-            .origin
-            .and_then(|_| R::identity(&self.status))
-            .map(|identity| R::held(&identity))
-    }
-
     /// What would become of the object in Coder goes into the status, as soon as there is one or may be one: a deletion
     /// goes by it while the connection that said so is gone.
     fn show_deletion_policy(&mut self) {
@@ -495,91 +351,6 @@ impl<R: Remote> Pass<'_, R> {
     /// The object depends on what this connection shows.
     pub(super) fn keep_connection(&mut self, connection: &Arc<Connection>) {
         self.connection = Some(Arc::clone(connection));
-    }
-
-    /// What the pass found is told once, in one event.
-    async fn tell_changes(&self, done: Vec<Done>) {
-        let join = |wanted: &dyn Fn(&Done) -> bool| {
-            let lines: Vec<&str> = done
-                .iter()
-                .filter(|done| wanted(done))
-                .map(|done| &*done.text)
-                .collect();
-            (!lines.is_empty()).then(|| lines.join("; "))
-        };
-        if let Some(text) = join(&|done| done.creates) {
-            self.tell(EventType::Normal, Reason::Created, text).await;
-        }
-        if let Some(text) = join(&|done| done.drift) {
-            self.engine.metrics.drift(R::Kind::KIND, "corrected");
-            self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
-        }
-        if let Some(text) = join(&|done| !done.drift && !done.creates) {
-            self.tell(EventType::Normal, Reason::Updated, text).await;
-        }
-    }
-
-    /// Whether nothing that the user did can be the cause of a difference.
-    fn was_in_sync(&self) -> bool {
-        let before = self.before.common();
-        before.is_true(SYNCED)
-            && before.origin.is_some()
-            && Some(before.observed_generation) == self.object.meta().generation
-    }
-
-    /// Writes the verdict, if it differs from what is written already.
-    pub(super) async fn conclude(&mut self, verdict: &Verdict<'_>, report: Option<&Report>) -> Result<(), Error> {
-        let generation = self.object.meta().generation;
-        let handled = self.object.annotations().get(annotation::RECONCILE_AT).cloned();
-        let common = self.status.common_mut();
-        common.observed_generation = generation.unwrap_or_default();
-        if handled.is_some() {
-            common.last_handled_reconcile_at = handled;
-        }
-        conditions::conclude(&mut common.conditions, generation, verdict);
-        let news = match report {
-            Some(report) => conditions::note(&mut common.conditions, generation, &report.notes),
-            None => Vec::new(),
-        };
-        if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
-            let message = error.to_string();
-            let ready = self.before.common().condition(conditions::READY);
-            if ready.is_none_or(|ready| ready.message != message) {
-                self.tell(EventType::Warning, error.reason(), message).await;
-            }
-        }
-        for note in news {
-            self.engine
-                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
-                .await;
-        }
-        self.write(Guard::Unchanged).await
-    }
-
-    /// Writes the status if it differs from what the object has.
-    pub(super) async fn write(&mut self, guard: Guard) -> Result<(), Error> {
-        if self.object.status() == Some(&self.status) {
-            return Ok(());
-        }
-        if !self.engine.leadership.leads() {
-            return Err(Error::Superseded);
-        }
-        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, guard).await;
-        match written {
-            Ok(object) => {
-                self.wrote(object);
-                Ok(())
-            }
-            Err(error) => {
-                self.recent.forget(self.object.as_ref());
-                Err(error)
-            }
-        }
-    }
-
-    pub(super) fn wrote(&mut self, object: R::Kind) {
-        self.object = Arc::new(object);
-        self.recent.wrote(Arc::clone(&self.object));
     }
 
     pub(super) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
@@ -603,12 +374,6 @@ impl<R: Remote> Pass<'_, R> {
         })
     }
 
-    pub(super) async fn tell(&self, type_: EventType, reason: Reason, note: String) {
-        self.engine
-            .tell(self.object.as_ref(), type_, reason.as_str(), note)
-            .await;
-    }
-
     pub(super) fn depend(&self, topic: Topic) {
         self.engine.wakes.depend(&self.me, topic.clone());
         self.seen
@@ -616,58 +381,6 @@ impl<R: Remote> Pass<'_, R> {
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .topics
             .insert(topic);
-    }
-
-    /// What the object depends on from now on is what this pass saw.
-    fn settle(&self, error: Option<&Error>) {
-        if !self.claims {
-            self.engine.claims.forget(&self.me);
-        }
-        let instance = self.object.instance_key();
-        if let Some(error) = error {
-            self.report_to_instance(&instance, error);
-        }
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Seen { topics, collections } = std::mem::take(&mut *seen);
-        self.engine.wakes.settle(&self.me, topics);
-        if let Some(connection) = self
-            .connection
-            .clone()
-            .or_else(|| self.engine.connections.last(&instance))
-        {
-            connection.mirror().retain_subscriptions(&self.me, &collections);
-        }
-    }
-
-    /// What concerns the connection as a whole is the instance's to find out and to say. Its next success wakes only who
-    /// could not get through at all: for the others it must change (features, roles), or they would go round in circles.
-    fn report_to_instance(&self, instance: &ObjectKey, error: &Error) {
-        let reason = error.reason();
-        let dead = matches!(error.coder(), Some(crate::coder::Error::BreakerOpen { .. }));
-        if dead || matches!(reason, Reason::InstanceNotReady | Reason::InstanceNotFound) {
-            self.depend(Topic::Recovery(instance.clone()));
-        }
-        let concerns_all = [
-            Reason::Unauthorized,
-            Reason::NotEntitled,
-            Reason::DeploymentChanged,
-            Reason::Forbidden,
-        ];
-        // What the instance said itself is no news to it.
-        let news =
-            dead || (error.coder().is_some() && concerns_all.contains(&reason)) || self.found_other_deployment(error);
-        if news {
-            let instance = Reference {
-                kind: instance::KIND,
-                key: instance.clone(),
-            };
-            self.engine.wakes.wake(&instance, Instant::now());
-        }
-    }
-
-    /// Whether this very pass found that the deployment is another one.
-    fn found_other_deployment(&self, error: &Error) -> bool {
-        error.reason() == Reason::DeploymentChanged && self.connection.is_some()
     }
 
     fn adoption_policy(&self, connection: &Connection) -> AdoptionPolicy {
@@ -686,15 +399,4 @@ impl<R: Remote> Pass<'_, R> {
 /// What messages call the object with that key.
 fn name_of<R: Remote>(key: &str) -> String {
     format!("{} {key}", R::NOUN)
-}
-
-/// A change that was made.
-struct Done {
-    text: String,
-    creates: bool,
-    drift: bool,
-}
-
-fn seconds(at: Timestamp) -> Timestamp {
-    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }

@@ -17,7 +17,7 @@ use tracing::Instrument;
 use super::Engine;
 use super::backoff::Backoff;
 use super::conditions::READY;
-use super::error::{Disposition, Error};
+use super::error::{Disposition, Error, Reason};
 use super::pass::{self, Ended};
 use super::remote::Remote;
 use super::status::{FINALIZER, Recent, has_finalizer};
@@ -89,7 +89,7 @@ where
     pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationToken) -> Running {
         let (watch, store, synced) = Watch::<R::Kind>::new(engine.kube.clone(), namespaces);
         engine.caches.add(store.clone());
-        engine.metrics.count_objects::<R>(store.clone());
+        measure::<R>(engine, store.clone());
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),
             store,
@@ -175,9 +175,8 @@ where
                 look_again: None,
             }
         });
-        engine
-            .metrics
-            .pass(R::Kind::KIND, ended.error.as_ref().map(Error::reason), began.elapsed());
+        let outcome = ended.error.as_ref().map_or(Reason::InSync, Error::reason);
+        engine.metrics.pass(R::Kind::KIND, outcome.as_str(), began.elapsed());
         worker.next(&key, &ended)
     }
 
@@ -257,6 +256,17 @@ pub async fn passes<K, C, F, Fut>(
             }
         })
         .await;
+}
+
+/// Counts the objects of the kind whenever somebody asks for the metrics, and what the kind itself measures.
+fn measure<R: Remote<Kind: Watchable>>(engine: &Engine, store: Store<R::Kind>) {
+    engine.metrics.at_scrape(move |samples| {
+        for object in store.state() {
+            let conditions = object.status().map(|status| status.common().conditions.as_slice());
+            samples.object(R::Kind::KIND, conditions.unwrap_or_default());
+            R::measure(&object, samples);
+        }
+    });
 }
 
 fn reference<K: Kind>(object: &K) -> Reference {

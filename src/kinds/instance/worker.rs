@@ -142,10 +142,8 @@ impl InstanceWorker {
                 "the operator has a defect, see its log".to_owned(),
             ))
         });
-        worker
-            .engine
-            .metrics
-            .pass(KIND, result.as_ref().err().map(Error::reason), began.elapsed());
+        let outcome = result.as_ref().err().map_or(Reason::InSync, Error::reason);
+        worker.engine.metrics.pass(KIND, outcome.as_str(), began.elapsed());
         worker.next(&me, result)
     }
 
@@ -353,16 +351,8 @@ impl InstanceWorker {
         self.engine.metrics.at_scrape(move |samples| {
             let Some(worker) = worker.upgrade() else { return };
             for object in worker.store.state() {
-                samples.add("objects", "Custom resources by kind", vec![("kind", KIND.to_owned())]);
-                let Some(status) = &object.status else { continue };
-                for condition in &status.common.conditions {
-                    let labels = vec![
-                        ("kind", KIND.to_owned()),
-                        ("condition", condition.type_.clone()),
-                        ("status", condition.status.clone()),
-                    ];
-                    samples.add("object_conditions", "Custom resources by kind and condition", labels);
-                }
+                let conditions = object.status.as_ref().map(|status| status.common.conditions.as_slice());
+                samples.object(KIND, conditions.unwrap_or_default());
             }
             for (_, connection) in lock(&worker.good).values() {
                 samples.breaker(connection.client().breaker_state());

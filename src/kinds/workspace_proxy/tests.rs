@@ -41,12 +41,12 @@ fn proxy(name: &str, display_name: &str, icon: &str) -> coder::WorkspaceProxy {
     }
 }
 
-fn issued(desired: &Desired) -> Option<Token> {
-    Some(Token {
+fn issued(desired: &Desired) -> Token {
+    Token {
         rotate: desired.rotate.clone(),
         issued_at: None,
         url: Some(desired.secret.url.clone()),
-    })
+    }
 }
 
 impl Model for WorkspaceProxy {
@@ -99,14 +99,14 @@ impl Model for WorkspaceProxy {
         match (change, before) {
             (Change::Create(request), _) => Observed {
                 proxy: proxy(&request.name, &request.display_name, &request.icon),
-                token: issued(desired),
+                token: Some(issued(desired)),
             },
             (Change::Update { .. }, Some(before)) => Observed {
                 proxy: proxy(&desired.name, &desired.display_name, &desired.icon),
                 ..before
             },
             (Change::IssueToken { .. }, Some(before)) => Observed {
-                token: issued(desired),
+                token: Some(issued(desired)),
                 ..before
             },
             (Change::WriteUrl, Some(before)) => {
@@ -147,13 +147,13 @@ fn a_new_annotation_means_a_new_token_once() {
     };
     let mut held = Observed {
         proxy: proxy("paris", "Paris", "/x.png"),
-        token: issued(&desired("paris")),
+        token: Some(issued(&desired("paris"))),
     };
     let plan = WorkspaceProxy::plan(&asked, Some(&held));
     assert!(
         matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
         "{plan:?}"
     );
-    held.token = issued(&asked);
+    held.token = Some(issued(&asked));
     assert!(WorkspaceProxy::plan(&asked, Some(&held)).is_empty());
 }

@@ -1,0 +1,92 @@
+//! Crash-safe creation: what is about to be created is written down before the call, its id right after.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use tokio::time::Instant;
+
+use super::{Pass, name_of};
+use crate::api::{KindStatus, Origin, PendingCreation};
+use crate::engine::adoption::{self, Found};
+use crate::engine::connection::Connection;
+use crate::engine::error::Error;
+use crate::engine::remote::{Remote, Target};
+use crate::engine::status::Guard;
+
+impl<R: Remote> Pass<'_, R> {
+    /// Writes down what is about to be created, insisting that this pass saw the newest state of the object.
+    pub(super) async fn begin_creation(&mut self, key: &str) -> Result<(), Error> {
+        let pending = self.status.common().pending_creation.as_ref();
+        if pending.is_some_and(|pending| pending.key == key) {
+            return Ok(());
+        }
+        let since = Time(seconds((self.engine.now)()));
+        self.status.common_mut().pending_creation = Some(PendingCreation {
+            key: key.to_owned(),
+            since,
+        });
+        self.show_deletion_policy();
+        self.write(Guard::Unchanged).await
+    }
+
+    /// A creation that was refused: either it is there because it is ours after all, or it may be taken over, or not.
+    pub(super) async fn creation_failed(
+        &mut self,
+        connection: &Arc<Connection>,
+        desired: &R::Desired,
+        key: &str,
+        begun_before: bool,
+        error: Error,
+    ) -> Result<Option<R::Observed>, Error> {
+        let Some(refusal) = error.coder() else {
+            return Err(error);
+        };
+        let exists = refusal.is_already_exists();
+        let may_be_ours = refusal.outcome_unknown() || (exists && begun_before);
+        if !may_be_ours {
+            self.status.common_mut().pending_creation = None;
+        }
+        if !exists {
+            return Err(error);
+        }
+        let cx = self.cx(connection, Instant::now())?;
+        let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
+        let what = name_of::<R>(key);
+        let found = match (found, begun_before) {
+            // The list does not show it, but Coder says that it is there: it differs in case, or may not be read.
+            (None, _) => return Err(adoption::already_exists(&what)),
+            (Some(ours), true) => Found {
+                owned: None,
+                pending: Some(ours),
+                named: None,
+            },
+            (Some(theirs), false) => Found {
+                owned: None,
+                pending: None,
+                named: Some(theirs),
+            },
+        };
+        self.take(adoption::decide(found, self.adoption_policy(connection), &what)?)
+            .await
+    }
+
+    /// The id goes into the status right after the creation, whatever else happened to the object meanwhile.
+    pub(super) async fn record_creation(
+        &mut self,
+        desired: &R::Desired,
+        observed: Option<&R::Observed>,
+    ) -> Result<(), Error> {
+        let Some(observed) = observed else { return Ok(()) };
+        let _ = R::report(desired, observed, &mut self.status, (self.engine.now)());
+        let common = self.status.common_mut();
+        common.pending_creation = None;
+        common.origin.get_or_insert(Origin::Created);
+        self.show_deletion_policy();
+        self.write(Guard::SameObject).await
+    }
+}
+
+fn seconds(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
+}

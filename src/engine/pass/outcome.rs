@@ -1,0 +1,173 @@
+//! What a pass leaves behind: status, events, and who is woken by what from now on.
+
+use std::sync::Arc;
+
+use k8s_controller::events::EventType;
+use kube::{Resource, ResourceExt};
+use tokio::time::Instant;
+
+use super::Pass;
+use crate::api::{Kind, KindStatus, ObjectKey, Reference, annotation, instance};
+use crate::engine::conditions::{self, SYNCED, Verdict};
+use crate::engine::cx::Seen;
+use crate::engine::error::{Error, Reason};
+use crate::engine::remote::{Remote, Report};
+use crate::engine::status::{self, Guard};
+use crate::engine::wake::Topic;
+use crate::mirror::Waker;
+
+/// A change that was made.
+pub(super) struct Done {
+    pub(super) text: String,
+    pub(super) creates: bool,
+    pub(super) drift: bool,
+}
+
+impl<R: Remote> Pass<'_, R> {
+    /// What the pass found is told once, in one event.
+    pub(super) async fn tell_changes(&self, done: Vec<Done>) {
+        let join = |wanted: &dyn Fn(&Done) -> bool| {
+            let lines: Vec<&str> = done
+                .iter()
+                .filter(|done| wanted(done))
+                .map(|done| &*done.text)
+                .collect();
+            (!lines.is_empty()).then(|| lines.join("; "))
+        };
+        if let Some(text) = join(&|done| done.creates) {
+            self.tell(EventType::Normal, Reason::Created, text).await;
+        }
+        if let Some(text) = join(&|done| done.drift) {
+            self.engine.metrics.drift(R::Kind::KIND, "corrected");
+            self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
+        }
+        if let Some(text) = join(&|done| !done.drift && !done.creates) {
+            self.tell(EventType::Normal, Reason::Updated, text).await;
+        }
+    }
+
+    /// Whether nothing that the user did can be the cause of a difference.
+    pub(super) fn was_in_sync(&self) -> bool {
+        let before = self.before.common();
+        before.is_true(SYNCED)
+            && before.origin.is_some()
+            && Some(before.observed_generation) == self.object.meta().generation
+    }
+
+    /// Writes the verdict, if it differs from what is written already.
+    pub(in crate::engine) async fn conclude(
+        &mut self,
+        verdict: &Verdict<'_>,
+        report: Option<&Report>,
+    ) -> Result<(), Error> {
+        let generation = self.object.meta().generation;
+        let handled = self.object.annotations().get(annotation::RECONCILE_AT).cloned();
+        let common = self.status.common_mut();
+        common.observed_generation = generation.unwrap_or_default();
+        if handled.is_some() {
+            common.last_handled_reconcile_at = handled;
+        }
+        conditions::conclude(&mut common.conditions, generation, verdict);
+        let news = match report {
+            Some(report) => conditions::note(&mut common.conditions, generation, &report.notes),
+            None => Vec::new(),
+        };
+        if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
+            let message = error.to_string();
+            let ready = self.before.common().condition(conditions::READY);
+            if ready.is_none_or(|ready| ready.message != message) {
+                self.tell(EventType::Warning, error.reason(), message).await;
+            }
+        }
+        for note in news {
+            self.engine
+                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
+                .await;
+        }
+        self.write(Guard::Unchanged).await
+    }
+
+    /// Writes the status if it differs from what the object has.
+    pub(in crate::engine) async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+        if self.object.status() == Some(&self.status) {
+            return Ok(());
+        }
+        if !self.engine.leadership.leads() {
+            return Err(Error::Superseded);
+        }
+        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, guard).await;
+        match written {
+            Ok(object) => {
+                self.wrote(object);
+                Ok(())
+            }
+            Err(error) => {
+                self.recent.forget(self.object.as_ref());
+                Err(error)
+            }
+        }
+    }
+
+    pub(in crate::engine) fn wrote(&mut self, object: R::Kind) {
+        self.object = Arc::new(object);
+        self.recent.wrote(Arc::clone(&self.object));
+    }
+
+    pub(in crate::engine) async fn tell(&self, type_: EventType, reason: Reason, note: String) {
+        self.engine
+            .tell(self.object.as_ref(), type_, reason.as_str(), note)
+            .await;
+    }
+
+    /// What the object depends on from now on is what this pass saw.
+    pub(in crate::engine) fn settle(&self, error: Option<&Error>) {
+        if !self.claims {
+            self.engine.claims.forget(&self.me);
+        }
+        let instance = self.object.instance_key();
+        if let Some(error) = error {
+            self.report_to_instance(&instance, error);
+        }
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Seen { topics, collections } = std::mem::take(&mut *seen);
+        self.engine.wakes.settle(&self.me, topics);
+        if let Some(connection) = self
+            .connection
+            .clone()
+            .or_else(|| self.engine.connections.last(&instance))
+        {
+            connection.mirror().retain_subscriptions(&self.me, &collections);
+        }
+    }
+
+    /// What concerns the connection as a whole is the instance's to find out and to say. Its next success wakes only who
+    /// could not get through at all: for the others it must change (features, roles), or they would go round in circles.
+    pub(in crate::engine) fn report_to_instance(&self, instance: &ObjectKey, error: &Error) {
+        let reason = error.reason();
+        let dead = matches!(error.coder(), Some(crate::coder::Error::BreakerOpen { .. }));
+        if dead || matches!(reason, Reason::InstanceNotReady | Reason::InstanceNotFound) {
+            self.depend(Topic::Recovery(instance.clone()));
+        }
+        let concerns_all = [
+            Reason::Unauthorized,
+            Reason::NotEntitled,
+            Reason::DeploymentChanged,
+            Reason::Forbidden,
+        ];
+        // What the instance said itself is no news to it.
+        let news =
+            dead || (error.coder().is_some() && concerns_all.contains(&reason)) || self.found_other_deployment(error);
+        if news {
+            let instance = Reference {
+                kind: instance::KIND,
+                key: instance.clone(),
+            };
+            self.engine.wakes.wake(&instance, Instant::now());
+        }
+    }
+
+    /// Whether this very pass found that the deployment is another one.
+    pub(in crate::engine) fn found_other_deployment(&self, error: &Error) -> bool {
+        error.reason() == Reason::DeploymentChanged && self.connection.is_some()
+    }
+}

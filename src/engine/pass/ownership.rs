@@ -1,0 +1,103 @@
+//! Whose the object in Coder is: the claims of this custom resource against those of all others of its kind.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+
+use super::Pass;
+use crate::api::{Kind, KindStatus, Reference};
+use crate::engine::adoption::Found;
+use crate::engine::claims::{self, Claim};
+use crate::engine::connection::Connection;
+use crate::engine::error::Error;
+use crate::engine::remote::Remote;
+use crate::engine::wake::Topic;
+
+impl<R: Remote> Pass<'_, R> {
+    /// Refuses when another custom resource wants the same name with more right.
+    pub(in crate::engine) fn claim_name(&mut self, connection: &Connection, key: &str) -> Result<(), Error> {
+        let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
+        self.claims = true;
+        self.engine.claims.want(&self.me, mine.clone());
+        let others = self.engine.claims.against(R::Kind::KIND, &mine);
+        self.check_claim(&mine, &others)
+    }
+
+    /// Refuses when another custom resource holds the very object that was found.
+    pub(in crate::engine) fn claim_found(
+        &self,
+        connection: &Connection,
+        found: &Found<R::Observed>,
+    ) -> Result<(), Error> {
+        let Some(observed) = found.owned.as_ref().or(found.pending.as_ref()).or(found.named.as_ref()) else {
+            return Ok(());
+        };
+        let id = R::held(&R::identify(observed));
+        let others = self.holders(connection, &id);
+        // Who only names the object yields to who holds it, whatever the age.
+        let mut mine = self.my_claim(connection, None, Some(id));
+        if found.owned.is_none() && !others.is_empty() {
+            mine.since = None;
+        }
+        self.check_claim(&mine, &others)
+    }
+
+    pub(in crate::engine) fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
+        if let Some(owner) = claims::stronger(mine, others) {
+            self.depend(Topic::Object(Reference {
+                kind: R::Kind::KIND,
+                key: owner.key.clone(),
+            }));
+        }
+        claims::check(mine, others, R::Kind::KIND)
+    }
+
+    /// The other custom resources whose status says that they have the object with that id.
+    pub(in crate::engine) fn holders(&self, connection: &Connection, id: &str) -> Vec<Claim> {
+        let holds = |other: &Arc<R::Kind>| {
+            let status = other.status()?;
+            status.common().origin?;
+            let held = R::held(&R::identity(status)?);
+            let there = self.engine.connections.last(&other.instance_key())?;
+            let claim = Claim {
+                key: other.key(),
+                deployment: there.link.deployment.to_string(),
+                named: None,
+                held: Some(held),
+                since: other.creation_timestamp(),
+            };
+            (claim.held.as_deref() == Some(id) && claim.deployment == connection.link.deployment.to_string())
+                .then_some(claim)
+        };
+        self.store
+            .state()
+            .iter()
+            .filter(|other| other.key() != self.me.key)
+            .filter_map(holds)
+            .collect()
+    }
+
+    pub(in crate::engine) fn my_claim(
+        &self,
+        connection: &Connection,
+        named: Option<String>,
+        held: Option<String>,
+    ) -> Claim {
+        Claim {
+            key: self.me.key.clone(),
+            deployment: connection.link.deployment.to_string(),
+            named,
+            held,
+            since: self.object.creation_timestamp(),
+        }
+    }
+
+    /// What this object holds.
+    pub(in crate::engine) fn held(&self) -> Option<String> {
+        let common = self.status.common();
+        common
+            .origin
+            .and_then(|_| R::identity(&self.status))
+            .map(|identity| R::held(&identity))
+    }
+}
