@@ -28,9 +28,10 @@ pub struct CommonSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption_policy: Option<AdoptionPolicy>,
 
-    /// What becomes of the object in Coder when this one is deleted. Unset: the instance's `defaults.deletionPolicy`,
-    /// else `Delete` for what the operator created and `Orphan` for what it adopted; organizations and licences are
-    /// orphaned unless `Delete` is said here. The effective value is shown in `status.effectiveDeletionPolicy`.
+    /// What becomes of the object in Coder when this one is deleted. Unset: `Delete` for what the operator created and
+    /// `Orphan` for what it took over; organizations and licences are orphaned unless `Delete` is said here. The
+    /// instance's `defaults.deletionPolicy: Orphan` orphans everything that does not say `Delete` itself. The effective
+    /// value is shown in `status.effectiveDeletionPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 

@@ -24,7 +24,7 @@ use super::status::CommonStatus;
     derive = "PartialEq",
     doc = "A group of a Coder organization: its quota and its members.",
     validation = rules::metadata_name_of_group(),
-    printcolumn(name = "Group", type_ = "string", json_path = ".spec.name"),
+    printcolumn(name = "Group", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Organization", type_ = "string", json_path = ".status.organization"),
     printcolumn(name = "Members", type_ = "integer", json_path = ".status.memberCount"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
@@ -118,6 +118,9 @@ pub struct GroupStatus {
     /// Coder's id of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Its name in Coder at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Coder's id of its organization.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_id: Option<String>,

@@ -129,7 +129,8 @@ pub struct Defaults {
     /// See `adoptionPolicy` of the objects. `IfExists` takes over after a restore from a backup, which loses the status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub adoption_policy: Option<AdoptionPolicy>,
-    /// See `deletionPolicy` of the objects.
+    /// See `deletionPolicy` of the objects. `Orphan` keeps all that does not say `Delete` itself; `Delete` is what holds
+    /// anyway for what the operator created, and never condemns what it took over, organizations or licences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

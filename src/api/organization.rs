@@ -29,7 +29,7 @@ use super::status::CommonStatus;
     validation = rules::metadata_name(),
     validation = Rule::new("has(self.spec.name) ? self.spec.name != 'default' : self.metadata.name != 'default'")
         .message("\"default\" is reserved by Coder: set spec.name to the real name of the default organization (at first \"coder\")"),
-    printcolumn(name = "Organization", type_ = "string", json_path = ".spec.name"),
+    printcolumn(name = "Organization", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "ID", type_ = "string", json_path = ".status.id", priority = 1),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
     printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),

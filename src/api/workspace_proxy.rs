@@ -27,7 +27,7 @@ use super::status::{CommonStatus, optional_time_schema};
     validation = rules::metadata_name(),
     validation = Rule::new("has(self.spec.name) ? self.spec.name.lowerAscii() != 'primary' : self.metadata.name != 'primary'")
         .message("\"primary\" is reserved by Coder for the deployment itself: choose another name"),
-    printcolumn(name = "Proxy", type_ = "string", json_path = ".spec.name"),
+    printcolumn(name = "Proxy", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Healthy", type_ = "boolean", json_path = ".status.healthy"),
     printcolumn(name = "URL", type_ = "string", json_path = ".status.url"),
     printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
@@ -73,6 +73,9 @@ pub struct WorkspaceProxyStatus {
     /// Coder's id of the proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// Its name in Coder at the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// Whether Coder reaches the proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy: Option<bool>,

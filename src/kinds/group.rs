@@ -346,6 +346,7 @@ impl Remote for Group {
     fn report(desired: &Desired, observed: &Observed, status: &mut GroupStatus, _: Timestamp) -> Report {
         let Observed { group, prebuilds } = observed;
         status.id = Some(group.id.to_string());
+        status.name = Some(group.name.clone());
         status.organization_id = Some(desired.organization.id.to_string());
         status.organization = Some(desired.organization.name.clone());
         status.member_count = i64::try_from(group.members.len()).ok();

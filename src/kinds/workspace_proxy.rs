@@ -281,6 +281,7 @@ impl Remote for WorkspaceProxy {
     fn report(_: &Desired, observed: &Observed, status: &mut WorkspaceProxyStatus, _: Timestamp) -> Report {
         let Observed { proxy, token } = observed;
         status.id = Some(proxy.id.to_string());
+        status.name = Some(proxy.name.clone());
         status.healthy = Some(proxy.healthy);
         status.health = proxy.status.as_ref().map(|health| health.status.as_str().to_owned());
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
