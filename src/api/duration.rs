@@ -45,8 +45,8 @@ impl JsonSchema for DurationString {
             "type": "string",
             "maxLength": 32,
             "x-kubernetes-validations": [{
-                "rule": "self.matches('^([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$') && self.size() > 0",
-                "message": "must be a duration such as 30s, 10m, 1h30m or 30d",
+                "rule": "self.matches('^([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self.matches('[1-9]')",
+                "message": "must be a duration longer than zero such as 30s, 10m, 1h30m or 30d",
             }],
         })
     }

@@ -50,7 +50,7 @@ use super::status::{CommonStatus, optional_time_schema};
 pub struct InstanceSpec {
     /// Address of the deployment, for example `https://coder.example.com`.
     #[schemars(length(min = 1, max = 2048))]
-    #[x_kube(validation = Rule::new("isURL(self) && url(self).getHost() != ''").message("must be an absolute URL such as https://coder.example.com"),
+    #[x_kube(validation = Rule::new("isURL(self) && url(self).getHostname() != ''").message("must be an absolute URL such as https://coder.example.com"),
         validation = Rule::new("!self.contains('?') && !self.contains('#') && !self.contains('@')")
             .message("must have no user, query or fragment: the token belongs into tokenSecretRef"))]
     pub url: String,

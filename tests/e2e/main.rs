@@ -15,6 +15,7 @@
 
 mod support;
 
+mod admission;
 mod crash;
 mod leader;
 mod observability;

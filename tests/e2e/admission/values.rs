@@ -1,0 +1,170 @@
+//! What the schema itself refuses: lengths, ranges, closed lists of values, fields that are required.
+
+use serde_json::{Value, json};
+
+use super::table::{Bench, object};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
+    let bench = Bench::new("admission-values").await;
+    let refused: [(&str, Value, &str, &str); 24] = [
+        (
+            "CoderWorkspaceProxy",
+            json!({"displayName": null}),
+            "spec.displayName",
+            "Required value",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"displayName": ""}),
+            "spec.displayName",
+            "at least 1 chars",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"icon": null}),
+            "spec.icon",
+            "Required value",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"icon": ""}),
+            "spec.icon",
+            "at least 1 chars",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"tokenSecret": null}),
+            "spec.tokenSecret",
+            "Required value",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"tokenSecret": {}}),
+            "spec.tokenSecret.name",
+            "Required value",
+        ),
+        (
+            "CoderWorkspaceProxy",
+            json!({"name": "x".repeat(33)}),
+            "spec.name",
+            "32",
+        ),
+        (
+            "CoderOrganization",
+            json!({"name": ""}),
+            "spec.name",
+            "at least 1 chars",
+        ),
+        ("CoderOrganization", json!({"name": "x".repeat(33)}), "spec.name", "32"),
+        // Coder cannot clear it.
+        (
+            "CoderOrganization",
+            json!({"displayName": ""}),
+            "spec.displayName",
+            "at least 1 chars",
+        ),
+        (
+            "CoderOrganization",
+            json!({"displayName": "x".repeat(65)}),
+            "spec.displayName",
+            "64",
+        ),
+        (
+            "CoderOrganization",
+            json!({"everyoneQuotaAllowance": -1}),
+            "spec.everyoneQuotaAllowance",
+            "greater than or equal to 0",
+        ),
+        (
+            "CoderOrganization",
+            json!({"workspaceSharing": "none"}),
+            "spec.workspaceSharing",
+            "\"ServiceAccounts\"",
+        ),
+        (
+            "CoderOrganization",
+            json!({"mode": "Paused"}),
+            "spec.mode",
+            "\"Suspend\"",
+        ),
+        (
+            "CoderOrganization",
+            json!({"adoptionPolicy": "Always"}),
+            "spec.adoptionPolicy",
+            "\"IfExists\"",
+        ),
+        (
+            "CoderOrganization",
+            json!({"deletionPolicy": "Retain"}),
+            "spec.deletionPolicy",
+            "\"Orphan\"",
+        ),
+        ("CoderGroup", json!({"name": "x".repeat(256)}), "spec.name", "255"),
+        (
+            "CoderGroup",
+            json!({"quotaAllowance": 2_147_483_648_i64}),
+            "spec.quotaAllowance",
+            "2147483647",
+        ),
+        (
+            "CoderGroup",
+            json!({"members": ["ann", "ann"]}),
+            "spec.members[1]",
+            "Duplicate value",
+        ),
+        (
+            "CoderGroup",
+            json!({"members": ["ann"], "memberPolicy": "Some"}),
+            "spec.memberPolicy",
+            "\"AtLeast\"",
+        ),
+        (
+            "CoderLicense",
+            json!({"licenseSecretRef": null}),
+            "spec.licenseSecretRef",
+            "Required value",
+        ),
+        ("CoderInstance", json!({"url": null}), "spec.url", "Required value"),
+        (
+            "CoderInstance",
+            json!({"tokenSecretRef": null}),
+            "spec.tokenSecretRef",
+            "Required value",
+        ),
+        (
+            "CoderInstance",
+            json!({"access": {}}),
+            "spec.access.namespaces",
+            "Required value",
+        ),
+    ];
+    for (kind, spec, field, says) in refused {
+        let tried = object(kind, "tried", spec);
+        let why = bench.create(&tried).await.expect_err(&tried.to_string());
+        let named = why.iter().any(|one| one.field == field && one.message.contains(says));
+        assert!(named, "{field} does not say \"{says}\": {tried}\n{why:#?}");
+    }
+    bench.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_cannot_change_from_one_way_of_naming_its_organization_to_the_other() {
+    let bench = Bench::new("admission-group-ways").await;
+    let by_name = object("CoderGroup", "tried", json!({"organization": "platform"}));
+    let by_reference = object(
+        "CoderGroup",
+        "tried",
+        json!({"organization": null, "organizationRef": {"name": "platform"}}),
+    );
+    for (before, after) in [(&by_name, &by_reference), (&by_reference, &by_name)] {
+        let why = bench.change(before, after).await.expect_err("it would move");
+        assert!(
+            why.iter()
+                .all(|one| one.message.contains("cannot be changed, Coder cannot move a group")),
+            "{why:#?}"
+        );
+        assert_eq!(why.len(), 2, "{why:#?}");
+    }
+    bench.finish().await;
+}

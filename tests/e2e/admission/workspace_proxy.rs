@@ -1,0 +1,42 @@
+//! `CoderWorkspaceProxy`.
+
+use serde_json::json;
+
+use super::table::{Bench, Rule, common, display_name, icon, metadata_name, names};
+
+const KIND: &str = "CoderWorkspaceProxy";
+
+pub(super) fn rules() -> Vec<Rule> {
+    let mut rules = common(KIND);
+    rules.extend(names(KIND));
+    rules.extend([
+        metadata_name(KIND)
+            .refuses_named(&"x".repeat(33), json!({}))
+            .accepts_named(&"x".repeat(32), json!({})),
+        Rule::new(
+            KIND,
+            "",
+            "\"primary\" is reserved by Coder for the deployment itself: choose another name",
+        )
+        .refuses_named("primary", json!({}))
+        .refuses(json!({"name": "primary"}))
+        .refuses(json!({"name": "Primary"}))
+        .accepts_named("primary", json!({"name": "paris"})),
+        display_name(KIND),
+        icon(KIND, "spec.icon", "icon"),
+        Rule::new(
+            KIND,
+            "spec.tokenSecret",
+            "holds the deployment's URL: choose another key for the token",
+        )
+        .refuses(json!({"tokenSecret": {"name": "paris", "key": "CODER_PRIMARY_ACCESS_URL"}}))
+        .accepts(json!({"tokenSecret": {"name": "paris", "key": "CODER_PROXY_SESSION_TOKEN"}}))
+        .accepts(json!({"tokenSecret": {"name": "paris"}})),
+    ]);
+    rules
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn each_rule_of_a_workspace_proxy_refuses_and_accepts() {
+    Bench::new("admission-proxy").await.try_out(rules()).await;
+}
