@@ -22,8 +22,9 @@ test-e2e: ## Run the end-to-end tests; CODER_E2E_URL and CODER_E2E_TOKEN point t
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are generated from the code (crds/)
+generate: ## Write the files that are generated from the code (crds/, deploy/rbac.yaml)
 	$(CARGO) run -q -- crds --output crds
+	$(CARGO) run -q -- rbac > deploy/rbac.yaml
 
 tools: ## Build kube-apiserver and etcd for the tests; the tests do it themselves if need be
 	$(CARGO) run -q -p test-ground --bin ground -- build

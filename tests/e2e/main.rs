@@ -17,10 +17,12 @@ mod support;
 
 mod admission;
 mod crash;
+mod deploy;
 mod leader;
 mod observability;
 mod organization;
 mod overload;
+mod rbac;
 mod readiness;
 mod tls;
 mod unreadable;

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::table::{Bench, object};
 
 #[tokio::test(flavor = "multi_thread")]
+#[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
     let refused: [(&str, Value, &str, &str); 24] = [

@@ -280,8 +280,9 @@ impl Description {
     }
 }
 
+/// Without colons, which separate paths in `KUBECONFIG` and which the names of service accounts have.
 fn kubeconfig_name(user: &str) -> String {
-    format!("{user}.kubeconfig")
+    format!("{}.kubeconfig", user.replace(':', "-"))
 }
 
 /// The free port was not free any more when the server came.
