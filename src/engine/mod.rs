@@ -8,7 +8,8 @@
 //!   [`access`] who may use a connection;
 //! * [`error`] says what follows from a failure, [`conditions`] how users see it, [`status`] how it is written;
 //! * [`wake`] brings back whoever waits; [`connection`] holds what passes work with; [`objects`] where they look things
-//!   up; [`output`] the Secrets they write; [`cx`] is all of that as a kind sees it;
+//!   up, [`files`] the same without Kubernetes; [`output`] the Secrets they write; [`cx`] is all of that as a kind
+//!   sees it;
 //! * [`worker`] ties a kind to its watch.
 
 pub mod access;
@@ -19,6 +20,7 @@ pub mod conditions;
 pub mod connection;
 pub mod cx;
 pub mod error;
+pub mod files;
 pub mod metadata;
 pub mod objects;
 pub mod output;

@@ -1,5 +1,6 @@
 //! The custom resources and Secrets that a pass may look up, behind one interface with two sources: the watch caches
-//! in the cluster ([`Caches`]) and, offline, a set of files. The rules of the kinds are the same code over both.
+//! in the cluster ([`Caches`]) and, offline, a set of files ([`Files`](super::files::Files)). The rules of the kinds are
+//! the same code over both.
 
 use std::any::Any;
 use std::collections::HashMap;
@@ -21,6 +22,12 @@ pub trait Objects: Send + Sync + 'static {
 
     /// The value of one key of a Secret; fetched on use and dropped after it.
     fn secret<'a>(&'a self, key: &'a ObjectKey, entry: &'a str) -> BoxFuture<'a, Result<SecretString, Error>>;
+
+    /// Whether objects have the status that passes wrote. Those of files do not: what they stand for in Coder is found
+    /// by its name there.
+    fn have_status(&self) -> bool {
+        true
+    }
 }
 
 /// The object as its type.
@@ -100,26 +107,31 @@ impl Objects for Caches {
             let secret = Api::<Secret>::namespaced(self.client.clone(), &key.namespace)
                 .get_opt(&key.name)
                 .await?;
-            let Some(secret) = secret else {
-                return Err(Error::waiting(
-                    Reason::SecretNotFound,
-                    format!("Secret {key} does not exist"),
-                ));
-            };
-            let Some(value) = secret.data.and_then(|mut data| data.remove(entry)) else {
-                return Err(missing_key("Secret", key, entry));
-            };
-            let text = String::from_utf8(value.0).map_err(|_| {
-                let message = format!("key {entry} of Secret {key} is not text");
-                Error::terminal(Reason::InvalidSecret, message)
-            })?;
-            let text = text.trim();
-            if text.is_empty() {
-                return Err(missing_key("Secret", key, entry));
-            }
-            Ok(SecretString::from(text.to_owned()))
+            secret_value(secret, key, entry)
         })
     }
+}
+
+/// The text under one key of a Secret.
+pub(super) fn secret_value(secret: Option<Secret>, key: &ObjectKey, entry: &str) -> Result<SecretString, Error> {
+    let Some(secret) = secret else {
+        return Err(Error::waiting(
+            Reason::SecretNotFound,
+            format!("Secret {key} does not exist"),
+        ));
+    };
+    let Some(value) = secret.data.and_then(|mut data| data.remove(entry)) else {
+        return Err(missing_key("Secret", key, entry));
+    };
+    let text = String::from_utf8(value.0).map_err(|_| {
+        let message = format!("key {entry} of Secret {key} is not text");
+        Error::terminal(Reason::InvalidSecret, message)
+    })?;
+    let text = text.trim();
+    if text.is_empty() {
+        return Err(missing_key("Secret", key, entry));
+    }
+    Ok(SecretString::from(text.to_owned()))
 }
 
 impl Caches {

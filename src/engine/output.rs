@@ -62,14 +62,20 @@ pub struct Content {
 /// Reads and writes them.
 #[derive(Clone)]
 pub struct Outputs {
-    client: Client,
+    client: Option<Client>,
 }
 
 impl Outputs {
     /// Through that client.
     #[must_use]
     pub fn new(client: Client) -> Self {
-        Self { client }
+        Self { client: Some(client) }
+    }
+
+    /// Where there is no Kubernetes: nothing is there, and nothing can be written.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self { client: None }
     }
 
     /// What stands under that name.
@@ -77,7 +83,10 @@ impl Outputs {
     /// # Errors
     /// When Kubernetes cannot be asked.
     pub async fn read(&self, owner: &Owner, name: &str) -> Result<Output, Error> {
-        Ok(match self.api(owner).get_opt(name).await? {
+        let Some(api) = self.api(owner) else {
+            return Ok(Output::Absent);
+        };
+        Ok(match api.get_opt(name).await? {
             None => Output::Absent,
             Some(secret) if !owned(&secret, owner) => Output::Foreign,
             Some(secret) => {
@@ -98,7 +107,10 @@ impl Outputs {
     /// # Errors
     /// `SecretConflict` when the name belongs to somebody else.
     pub async fn write(&self, owner: &Owner, name: &str, content: Content) -> Result<(), Error> {
-        let api = self.api(owner);
+        let Some(api) = self.api(owner) else {
+            let message = format!("there is no Kubernetes to write Secret {name} to");
+            return Err(Error::terminal(Reason::KubernetesError, message));
+        };
         let existing = api.get_opt(name).await?;
         let mut secret = existing.clone().unwrap_or_default();
         if existing.is_some() && !owned(&secret, owner) {
@@ -139,8 +151,10 @@ impl Outputs {
         }
     }
 
-    fn api(&self, owner: &Owner) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &owner.namespace)
+    fn api(&self, owner: &Owner) -> Option<Api<Secret>> {
+        self.client
+            .clone()
+            .map(|client| Api::namespaced(client, &owner.namespace))
     }
 }
 

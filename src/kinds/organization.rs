@@ -4,6 +4,7 @@
 //! an organization with everything in it, so the operator looks before it deletes.
 
 use std::fmt;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -99,7 +100,7 @@ impl Remote for Organization {
 
     async fn resolve(_: &Cx<'_>, object: &CoderOrganization) -> Result<Desired, Error> {
         let spec = &object.spec;
-        let name = spec.name.clone().unwrap_or_else(|| object.key().name);
+        let name = name(object);
         if !rules::is_name(&name, rules::NAME_MAX) {
             let message =
                 format!("{name} is no valid Coder name (at most 32 letters, digits and single hyphens): set spec.name");
@@ -437,8 +438,18 @@ pub async fn parent(
 ) -> Result<Parent, Error> {
     let found = match (reference, plain) {
         (Some(reference), _) => {
-            let id = referenced(cx, instance, reference)?;
-            cx.get(&Organizations, &id).await?
+            let organization = referenced(cx, instance, reference)?;
+            match organization.status.as_ref().and_then(|status| status.id.as_ref()) {
+                Some(id) => cx.get(&Organizations, id).await?,
+                None if cx.objects.have_status() => return Err(not_yet(&organization)),
+                None => {
+                    let name = name(&organization);
+                    let found = cx
+                        .find(&Organizations, |one| one.name.eq_ignore_ascii_case(&name))
+                        .await?;
+                    Some(found.ok_or_else(|| not_yet(&organization))?)
+                }
+            }
         }
         (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
         (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
@@ -462,8 +473,8 @@ pub async fn parent(
     })
 }
 
-/// The id that the referenced custom resource has in its status.
-fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Result<String, Error> {
+/// The referenced custom resource, if it is to be referred to.
+fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Result<Arc<CoderOrganization>, Error> {
     let key = organization_reference(reference, &cx.me.key.namespace).key;
     let waiting = |why: &str| {
         Err(Error::waiting(
@@ -484,10 +495,21 @@ fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Resul
     if object.metadata.deletion_timestamp.is_some() {
         return waiting("is being deleted");
     }
-    match object.status.as_ref().and_then(|status| status.id.clone()) {
-        Some(id) => Ok(id),
-        None => waiting("is not in Coder yet"),
-    }
+    Ok(object)
+}
+
+fn not_yet(organization: &CoderOrganization) -> Error {
+    let message = format!("CoderOrganization {} is not in Coder yet", organization.key());
+    Error::waiting(Reason::DependencyNotReady, message)
+}
+
+/// The name in Coder.
+fn name(organization: &CoderOrganization) -> String {
+    organization
+        .spec
+        .name
+        .clone()
+        .unwrap_or_else(|| organization.key().name)
 }
 
 /// All organizations that the token may see and that are not deleted.

@@ -18,6 +18,7 @@ mod support;
 mod admission;
 mod crash;
 mod deploy;
+mod examples;
 mod leader;
 mod observability;
 mod organization;
