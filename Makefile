@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-e2e fmt generate tools clean
+.PHONY: help build test test-e2e demo fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -18,6 +18,10 @@ test: ## Check the formatting, lint, and run every test
 
 test-e2e: ## Run the end-to-end tests; CODER_E2E_URL and CODER_E2E_TOKEN point them at a real Coder
 	$(CARGO) test --test e2e
+
+demo: ## See the operator at work; CODER_URL and CODER_TOKEN use a real Coder, which is only read unless WRITE=1
+	$(CARGO) build --workspace --bins
+	@"$${CARGO_TARGET_DIR:-target}/debug/coder-operator-demo"
 
 fmt: ## Format the code
 	$(CARGO) fmt --all
