@@ -13,6 +13,7 @@ mod proxies;
 mod quiet_hours;
 mod roles;
 mod sessions;
+mod templates;
 mod users;
 
 use crate::router::Route;
@@ -21,7 +22,7 @@ pub(crate) use sessions::insert_first_user;
 
 /// Every route there is.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 14] = [
+    let tables: [&'static [Route]; 15] = [
         audit::ROUTES,
         deployment::ROUTES,
         groups::ROUTES,
@@ -35,6 +36,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         quiet_hours::ROUTES,
         roles::ROUTES,
         sessions::ROUTES,
+        templates::ROUTES,
         users::ROUTES,
     ];
     tables.into_iter().flatten()
