@@ -5,7 +5,7 @@
 //! deleted together with everything else must still be able to clean up.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -13,6 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::error::{Error, Reason};
+use super::watch::Synced;
 use crate::api::{Access, Defaults, ObjectKey};
 use crate::coder::{Client, DeploymentId, User};
 use crate::mirror::Mirror;
@@ -137,10 +138,14 @@ pub fn deployment_changed(instance: &ObjectKey, now: Option<DeploymentId>) -> Er
 #[derive(Default)]
 pub struct Connections {
     states: RwLock<HashMap<ObjectKey, State>>,
+    /// Whether all instances that exist are known.
+    known: OnceLock<Synced>,
 }
 
 #[derive(Clone)]
 enum State {
+    /// The instance exists; nobody has looked at it yet.
+    Unseen,
     Ready(Arc<Connection>),
     Failed {
         reason: Reason,
@@ -149,6 +154,22 @@ enum State {
 }
 
 impl Connections {
+    /// Until this is synced, an instance may exist that nobody has told of.
+    pub fn known_by(&self, synced: Synced) {
+        // A second one would be a second watch of the instances: there is none.
+        let _ = self.known.set(synced);
+    }
+
+    /// The instance exists. Says whether that is new.
+    pub fn exists(&self, instance: &ObjectKey) -> bool {
+        let mut states = self.write();
+        let new = !states.contains_key(instance);
+        if new {
+            states.insert(instance.clone(), State::Unseen);
+        }
+        new
+    }
+
     /// The instance is ready.
     pub fn ready(&self, connection: Arc<Connection>) {
         self.write().insert(connection.key.clone(), State::Ready(connection));
@@ -168,6 +189,7 @@ impl Connections {
     /// The last good connection, ready or not.
     pub fn last(&self, instance: &ObjectKey) -> Option<Arc<Connection>> {
         match self.read(instance)? {
+            State::Unseen => None,
             State::Ready(connection) => Some(connection),
             State::Failed { last, .. } => last,
         }
@@ -176,7 +198,8 @@ impl Connections {
     /// The connection to work with.
     ///
     /// # Errors
-    /// Waiting while the instance is absent or not ready; `DeploymentChanged` when a human must consent first.
+    /// Waiting while the instance is absent or not ready; `DeploymentChanged` when a human must consent first;
+    /// `Superseded` while nothing is known of it: a process that just started to work has nothing to say yet.
     pub fn get(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
         match self.read(instance) {
             Some(State::Ready(connection)) => Ok(connection),
@@ -188,6 +211,8 @@ impl Connections {
                 Reason::InstanceNotReady,
                 format!("CoderInstance {instance} is not ready ({reason})"),
             )),
+            Some(State::Unseen) => Err(Error::Superseded),
+            None if !self.known.get().is_some_and(Synced::is_synced) => Err(Error::Superseded),
             None => Err(Error::waiting(
                 Reason::InstanceNotFound,
                 format!("CoderInstance {instance} does not exist; instanceRef must name one"),

@@ -13,6 +13,7 @@ use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 
 use super::error::{Error, Reason};
+use super::watch::Synced;
 use crate::api::{Kind, KindStatus, ObjectKey, Reference, Scope};
 
 /// Where a pass looks things up.
@@ -43,6 +44,7 @@ pub fn typed<K: Kind>(objects: &dyn Objects, key: &ObjectKey) -> Option<Arc<K>> 
 pub struct Caches {
     client: Client,
     stores: RwLock<HashMap<&'static str, Arc<dyn KindStore>>>,
+    synced: RwLock<Vec<Synced>>,
 }
 
 /// A cache without its type.
@@ -69,13 +71,21 @@ impl Caches {
         Self {
             client,
             stores: RwLock::default(),
+            synced: RwLock::default(),
         }
     }
 
     /// The cache of a kind is there to be read.
-    pub fn add<K: Kind>(&self, store: Store<K>) {
+    pub fn add<K: Kind>(&self, store: Store<K>, synced: Synced) {
+        self.synced.write().unwrap_or_else(PoisonError::into_inner).push(synced);
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
         stores.insert(K::KIND, Arc::new(Cache(store)));
+    }
+
+    /// Whether every object that exists is in the caches. What depends on the absence of one must wait for it.
+    pub fn are_complete(&self) -> bool {
+        let synced = self.synced.read().unwrap_or_else(PoisonError::into_inner);
+        synced.iter().all(Synced::is_synced)
     }
 
     /// All custom resources that point at `to`, by `instanceRef` or any other reference.

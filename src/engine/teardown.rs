@@ -107,6 +107,10 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
+        // A child that is not in the caches yet would be overlooked.
+        if !self.engine.caches.are_complete() {
+            return Err(Error::Superseded);
+        }
         let children: Vec<Referrer> = self
             .engine
             .caches

@@ -88,7 +88,7 @@ where
     #[must_use]
     pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationToken) -> Running {
         let (watch, store, synced) = Watch::<R::Kind>::new(engine.kube.clone(), namespaces);
-        engine.caches.add(store.clone());
+        engine.caches.add(store.clone(), synced.clone());
         measure::<R>(engine, store.clone());
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),

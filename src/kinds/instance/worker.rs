@@ -64,6 +64,7 @@ fn reference(object: &CoderInstance) -> Reference {
 #[must_use]
 pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationToken) -> Running {
     let (watch, store, synced) = Watch::<CoderInstance>::new(engine.kube.clone(), namespaces);
+    engine.connections.known_by(synced.clone());
     let worker = Arc::new(InstanceWorker {
         engine: Arc::clone(engine),
         store,
@@ -102,6 +103,10 @@ impl InstanceWorker {
     fn changed(&self, change: Change<CoderInstance>) {
         match change {
             Change::Applied(object) => {
+                let me = reference(&object);
+                if self.engine.connections.exists(&me.key) {
+                    self.engine.wakes.changed(&Topic::Object(me));
+                }
                 let asked = asked(&object);
                 let before = lock(&self.asked).insert(key(&object), asked.clone());
                 if before != Some(asked) {
@@ -279,6 +284,10 @@ impl InstanceWorker {
         let me = reference(&object);
         if !has_finalizer(object.as_ref()) {
             return Ok(None);
+        }
+        // What is not in the caches yet may refer to it.
+        if !self.engine.caches.are_complete() {
+            return Err(Error::Superseded);
         }
         let referrers = self.engine.caches.referring(&me);
         if referrers.is_empty() {
