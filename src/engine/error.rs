@@ -34,6 +34,14 @@ pub enum Error {
         /// A stable sentence that names the field and the way out.
         message: String,
     },
+    /// Coder refused the content of a request, and the kind knows more about the cause.
+    #[error("{message}")]
+    Explained {
+        /// A stable sentence that names the field and the way out.
+        message: String,
+        /// What Coder said.
+        source: coder::Error,
+    },
     /// A deletion cannot be carried out; the message says how to end it without Coder.
     #[error("{0}; to let go without Coder, set deletionPolicy: Orphan")]
     Undeletable(Box<Error>),
@@ -173,7 +181,7 @@ impl Error {
     #[must_use]
     pub fn disposition(&self) -> Disposition {
         match self {
-            Self::Coder(error) => of_coder(error),
+            Self::Coder(error) | Self::Explained { source: error, .. } => of_coder(error),
             Self::Fetch(error) => of_coder(error),
             // A conflict says that the object was read too early.
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 409 => Disposition::Superseded,
@@ -189,7 +197,7 @@ impl Error {
     #[must_use]
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Coder(error) => reason_of_coder(error.class()),
+            Self::Coder(error) | Self::Explained { source: error, .. } => reason_of_coder(error.class()),
             Self::Fetch(error) => reason_of_coder(error.class()),
             Self::Undeletable(error) => error.reason(),
             Self::Kubernetes(_) => Reason::KubernetesError,
@@ -203,7 +211,7 @@ impl Error {
     #[must_use]
     pub fn coder(&self) -> Option<&coder::Error> {
         match self {
-            Self::Coder(error) => Some(error),
+            Self::Coder(error) | Self::Explained { source: error, .. } => Some(error),
             Self::Fetch(error) => Some(error),
             Self::Undeletable(error) => error.coder(),
             _ => None,

@@ -274,10 +274,10 @@ fn refused(cx: &Cx<'_>, desired: &Desired, error: coder::Error) -> Error {
     } else {
         reasons.join("; ")
     };
-    Error::terminal(
-        Reason::Rejected,
-        format!("Coder does not take the licence: {why} ({error})"),
-    )
+    Error::Explained {
+        message: format!("Coder does not take the licence: {why} ({error})"),
+        source: error,
+    }
 }
 
 /// The feature set, or the features one by one.
