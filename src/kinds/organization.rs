@@ -399,7 +399,8 @@ async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> Result<(), E
 }
 
 fn counted<'a>(noun: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let names: Vec<&str> = names.collect();
+    let mut names: Vec<&str> = names.collect();
+    names.sort_unstable();
     let first = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
     match names.len() {
         0 => None,
