@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use serde_json::{Value, json};
 
+use coder_operator::api::DeletionPolicy::{Delete, Orphan};
 use coder_operator::api::{
     CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, KindStatus, Origin,
 };
@@ -52,7 +53,6 @@ async fn each_goes_its_way<K>(world: &World, prefix: &str, case: Case)
 where
     K: Kind + Watchable + AnyObject + Debug,
 {
-    use DeletionPolicy::{Delete, Orphan};
     let sim = world.coder.sim();
     let mut expected = Vec::new();
     for (origin, unsaid) in [Origin::Created, Origin::Adopted].into_iter().zip(case.unsaid) {
@@ -89,7 +89,6 @@ where
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_created_goes_and_what_was_taken_over_stays_unless_said_otherwise() {
     simulated_only!("it makes objects behind the server's back");
-    use DeletionPolicy::{Delete, Orphan};
     let world = World::with("deletion-policy", Coder::simulated(Profile::Main).await, json!({})).await;
     let organizations = Case {
         spec: |name| json!({ "name": name }),
@@ -135,10 +134,7 @@ async fn what_was_created_goes_and_what_was_taken_over_stays_unless_said_otherwi
 #[tokio::test(flavor = "multi_thread")]
 async fn the_instance_may_say_orphan_for_all_and_delete_only_for_what_was_created() {
     simulated_only!("it makes objects behind the server's back");
-    for (said, created, adopted) in [
-        ("Orphan", DeletionPolicy::Orphan, DeletionPolicy::Orphan),
-        ("Delete", DeletionPolicy::Delete, DeletionPolicy::Orphan),
-    ] {
+    for (said, created, adopted) in [("Orphan", Orphan, Orphan), ("Delete", Delete, Orphan)] {
         let coder = Coder::simulated(Profile::Main).await;
         let defaults = json!({ "defaults": { "deletionPolicy": said, "adoptionPolicy": "IfExists" } });
         let world = World::with("deletion-defaults", coder, defaults).await;
@@ -161,7 +157,7 @@ async fn the_instance_may_say_orphan_for_all_and_delete_only_for_what_was_create
         let organization = world.wait("platform", ready::<CoderOrganization>).await;
         assert_eq!(
             organization.status.unwrap().common.effective_deletion_policy,
-            Some(DeletionPolicy::Orphan),
+            Some(Orphan),
             "an organization is deleted only if it says so itself"
         );
         world.finish().await;
