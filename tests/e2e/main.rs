@@ -32,6 +32,7 @@ mod organization;
 mod overload;
 mod rbac;
 mod readiness;
+mod restart;
 mod restore;
 mod tls;
 mod unreadable;

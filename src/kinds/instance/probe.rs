@@ -261,6 +261,14 @@ pub(super) fn same(a: &Connection, b: &Connection) -> bool {
 
 /// How many objects of each kind refer to the instance.
 pub(super) fn objects(engine: &Engine, object: &CoderInstance) -> std::collections::BTreeMap<String, i64> {
+    if !engine.caches.are_complete() {
+        // What was counted before is nearer to the truth than a part of it.
+        return object
+            .status
+            .as_ref()
+            .map(|status| status.objects.clone())
+            .unwrap_or_default();
+    }
     let to = Reference {
         kind: instance::KIND,
         key: super::worker::key(object),
