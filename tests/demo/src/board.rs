@@ -158,7 +158,8 @@ fn facts(object: &DynamicObject) -> String {
             } else {
                 format!(", waiting: {}", waiting.join(" "))
             };
-            format!("{members} members{pending}")
+            let noun = if members == 1 { "member" } else { "members" };
+            format!("{members} {noun}{pending}")
         }
         "CoderWorkspaceProxy" => format!(
             "{}, token in Secret {}",

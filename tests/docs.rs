@@ -1,0 +1,155 @@
+//! The documents say what the code does: the files they name exist, and the tables of reasons, conditions and flags are
+//! complete.
+
+#![cfg(test)]
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use coder_operator::api::{
+    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, annotation,
+};
+use coder_operator::engine::Reason;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+use strum::IntoEnumIterator;
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Name and text of the README and everything in docs/.
+fn documents() -> Vec<(PathBuf, String)> {
+    let folder = std::fs::read_dir(root().join("docs")).unwrap();
+    let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
+    paths.push(root().join("README.md"));
+    paths
+        .into_iter()
+        .map(|path| {
+            let text = std::fs::read_to_string(&path).unwrap();
+            (path, text)
+        })
+        .collect()
+}
+
+fn user_guide() -> String {
+    std::fs::read_to_string(root().join("docs/user-guide.md")).unwrap()
+}
+
+/// What stands between `open` and `close`, everywhere in the text.
+fn between<'a>(text: &'a str, open: &str, close: char) -> Vec<&'a str> {
+    let after = text.split(open).skip(1);
+    after.filter_map(|rest| Some(rest.split_once(close)?.0)).collect()
+}
+
+/// A source file by its path; `mod.rs` is in every room, and NAME stands for a kind to come.
+fn is_source(word: &str) -> bool {
+    let path = Path::new(word);
+    path.extension().is_some_and(|extension| extension == "rs")
+        && !word.contains([' ', '<'])
+        && !matches!(path.file_stem().and_then(|stem| stem.to_str()), Some("mod" | "NAME"))
+}
+
+#[test]
+fn files_and_links_that_documents_name_exist() {
+    let rooms = ["api/", "cli/", "coder/", "engine/", "kinds/", "mirror/"];
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for (document, text) in documents() {
+        let code = text.split('`').skip(1).step_by(2).map(str::to_owned);
+        let files = code.filter(|word| is_source(word));
+        for file in files {
+            let place = if rooms.iter().any(|room| file.starts_with(room)) || !file.contains('/') {
+                root().join("src").join(&file)
+            } else {
+                root().join(&file)
+            };
+            found += 1;
+            if !place.exists() {
+                missing.push(format!("{}: {file}", document.display()));
+            }
+        }
+        for link in between(&text, "](", ')') {
+            let target = link.split('#').next().unwrap();
+            if !target.is_empty() && !target.contains("://") && !document.with_file_name(target).exists() {
+                missing.push(format!("{}: {link}", document.display()));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(found > 50, "only {found} files were looked for");
+}
+
+#[test]
+fn the_user_guide_explains_every_reason() {
+    let guide = user_guide();
+    // Never shown: a pass that was overtaken says nothing.
+    let shown = Reason::iter().filter(|reason| *reason != Reason::Superseded);
+    let missing: Vec<Reason> = shown.filter(|reason| !guide.contains(&format!("`{reason}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_user_guide_explains_every_flag_and_annotation() {
+    let guide = user_guide();
+    let help = Command::new(env!("CARGO_BIN_EXE_coder-operator"))
+        .args(["run", "--help"])
+        .output()
+        .unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let flags = between(&help, "--", ' ')
+        .into_iter()
+        .filter(|flag| flag.trim() != "help")
+        .map(|flag| format!("`--{flag}`"));
+    let variables = between(&help, "[env: ", '=')
+        .into_iter()
+        .map(|name| format!("`{name}`"));
+    let annotations = [
+        annotation::RECONCILE_AT,
+        annotation::ROTATE,
+        annotation::ACCEPT_DEPLOYMENT,
+    ];
+    let names: Vec<String> = flags
+        .chain(variables)
+        .chain(annotations.map(|name| format!("`{name}: ")))
+        .collect();
+    let missing: Vec<&String> = names.iter().filter(|name| !guide.contains(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    assert!(names.len() > 20, "{names:?}");
+}
+
+#[test]
+fn the_readme_has_a_valid_example_of_every_kind() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let (_, rest) = readme.split_once("```yaml\n").unwrap();
+    let (yaml, _) = rest.split_once("```").unwrap();
+    let mut kinds = Vec::new();
+    for document in serde_yaml::Deserializer::from_str(yaml) {
+        let object = Value::deserialize(document).unwrap();
+        let kind = object["kind"].as_str().unwrap().to_owned();
+        match kind.as_str() {
+            "CoderInstance" => keeps_every_field::<CoderInstance>(&object),
+            CoderLicense::KIND => keeps_every_field::<CoderLicense>(&object),
+            CoderOrganization::KIND => keeps_every_field::<CoderOrganization>(&object),
+            CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),
+            CoderWorkspaceProxy::KIND => keeps_every_field::<CoderWorkspaceProxy>(&object),
+            other => panic!("there is no kind {other}"),
+        }
+        kinds.push(kind);
+    }
+    let all: Vec<String> = coder_operator::crds::all()
+        .into_iter()
+        .map(|crd| crd.spec.names.kind)
+        .collect();
+    assert_eq!(kinds, all);
+}
+
+/// A field that the kind does not know would be lost.
+fn keeps_every_field<K: DeserializeOwned + Serialize>(object: &Value) {
+    let typed: K = serde_json::from_value(object.clone()).unwrap();
+    let back = serde_json::to_value(typed).unwrap();
+    for (field, value) in object["spec"].as_object().unwrap() {
+        assert_eq!(&back["spec"][field], value, "{} {field}", object["kind"]);
+    }
+}
