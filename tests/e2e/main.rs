@@ -18,14 +18,18 @@
 mod support;
 
 mod admission;
+mod adoption;
 mod crash;
 mod deletion;
 mod deletion_blocked;
 mod deploy;
 mod examples;
+mod group;
 mod instance;
 mod leader;
 mod license;
+mod members;
+mod modes;
 mod namespace_deletion;
 mod observability;
 mod organization;

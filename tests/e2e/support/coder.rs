@@ -2,13 +2,15 @@
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use coder_sim::{Profile, Sim};
+use coder_sim::{Entry, Mark, Profile, Sim};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
 /// The users that every Coder of the tests has.
 const USERS: [&str; 3] = ["ann", "bob", "carl"];
+
+use super::PATIENCE;
 
 /// A Coder server and an owner's token for it.
 pub(crate) struct Coder {
@@ -86,6 +88,28 @@ impl Coder {
         self.sim
             .as_ref()
             .expect("this test needs the simulator: begin it with `simulated_only!`")
+    }
+
+    /// The operator's calls after `mark`: those of the test itself are not among them.
+    pub(crate) fn calls_since(&self, mark: Mark) -> Vec<Entry> {
+        let calls = self.sim().journal().since(mark).into_iter();
+        calls.filter(|call| call.user_agent.starts_with("coder-operator/")).collect()
+    }
+
+    /// What the operator wrote after `mark`, one `METHOD path` each.
+    pub(crate) fn writes_since(&self, mark: Mark) -> Vec<String> {
+        let calls = self.calls_since(mark).into_iter();
+        calls.filter(|call| call.effect.is_write()).map(|call| format!("{} {}", call.method, call.path)).collect()
+    }
+
+    /// Waits until the operator has looked at each instance that many times from now on.
+    pub(crate) async fn looks(&self, times: usize) {
+        let mut mark = self.sim().journal().mark();
+        for _ in 0..times {
+            let probe = |call: &Entry| call.template == "/api/v2/entitlements";
+            self.sim().journal().wait_since(mark, probe, PATIENCE).await.expect("the operator looks at the instance");
+            mark = self.sim().journal().mark();
+        }
     }
 
     /// One call of the API as the owner; answers with status and body.

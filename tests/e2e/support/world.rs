@@ -37,9 +37,16 @@ impl World {
 
     /// The same with a Coder and more fields in the instance's spec.
     pub(crate) async fn with(test: &str, coder: Coder, instance: Value) -> Self {
+        Self::beside(test, coder, instance, &[]).await
+    }
+
+    /// The same with an operator that watches other namespaces as well.
+    pub(crate) async fn beside(test: &str, coder: Coder, instance: Value, others: &[&Namespace]) -> Self {
         let ground = cluster().await;
         let namespace = ground.namespace(test).await.unwrap();
-        let operator = Operator::start(ground, &Settings::watching(namespace.name())).await;
+        let mut settings = Settings::watching(namespace.name());
+        settings.namespaces.extend(others.iter().map(|other| other.name().to_owned()));
+        let operator = Operator::start(ground, &settings).await;
         let kube = ground.admin().unwrap();
         let world = Self {
             ground,
@@ -169,10 +176,12 @@ impl World {
 
     /// Asks for the deletion of an object.
     pub(crate) async fn delete<K: Watchable>(&self, name: &str) {
-        self.api::<K>()
-            .delete(name, &DeleteParams::default())
-            .await
-            .expect("delete");
+        self.delete_in::<K>(self.ns(), name).await;
+    }
+
+    pub(crate) async fn delete_in<K: Watchable>(&self, namespace: &str, name: &str) {
+        let api = Api::<K>::namespaced(self.kube.clone(), namespace);
+        api.delete(name, &DeleteParams::default()).await.expect("delete");
     }
 
     /// Waits until the object is as wanted; answers with it.
@@ -223,7 +232,11 @@ impl World {
 
     /// Waits until the object is gone.
     pub(crate) async fn gone<K: Watchable + Debug + AnyObject>(&self, name: &str) {
-        let api = self.api::<K>();
+        self.gone_in::<K>(self.ns(), name).await;
+    }
+
+    pub(crate) async fn gone_in<K: Watchable + Debug + AnyObject>(&self, namespace: &str, name: &str) {
+        let api = Api::<K>::namespaced(self.kube.clone(), namespace);
         let waited = tokio::time::timeout(PATIENCE, async {
             while let Some(object) = api.get_opt(name).await.expect("the API server answers") {
                 let uid = object.uid().unwrap_or_default();
