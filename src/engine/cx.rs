@@ -124,12 +124,12 @@ impl Cx<'_> {
 
     /// Coder answered an own write with this item.
     pub fn put<C: Collection>(&self, collection: &C, item: C::Item) {
-        self.connection.mirror().put(collection, item);
+        self.connection.mirror().put(collection, item, &self.me);
     }
 
     /// An own write removed this item.
     pub fn remove<C: Collection>(&self, collection: &C, id: &str) {
-        self.connection.mirror().remove(collection, id);
+        self.connection.mirror().remove(collection, id, &self.me);
     }
 
     /// Only a new list can tell what this collection holds.

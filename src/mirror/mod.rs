@@ -87,14 +87,15 @@ impl Mirror {
             .await
     }
 
-    /// An own write was answered with this item: the snapshot has it from now on.
-    pub fn put<C: Collection>(&self, collection: &C, item: C::Item) {
-        self.shelf(collection).patch(C::key(&item), Some(item));
+    /// A write of `by` was answered with this item: the snapshot has it from now on, and whom it concerns is woken.
+    pub fn put<C: Collection>(&self, collection: &C, item: C::Item, by: &Reference) {
+        self.shelf(collection)
+            .patch(C::key(&item), Some(item), by, &*self.waker);
     }
 
-    /// An own write removed this item.
-    pub fn remove<C: Collection>(&self, collection: &C, key: &str) {
-        self.shelf(collection).patch(key.to_owned(), None);
+    /// A write of `by` removed this item.
+    pub fn remove<C: Collection>(&self, collection: &C, key: &str, by: &Reference) {
+        self.shelf(collection).patch(key.to_owned(), None, by, &*self.waker);
     }
 
     /// Something happened whose outcome only a new list can tell.

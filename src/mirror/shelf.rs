@@ -94,13 +94,30 @@ impl<C: Collection> Shelf<C> {
         self.fetch(client, waker, gauge).await
     }
 
-    pub(super) fn patch(&self, key: String, item: Option<C::Item>) {
-        let (key, item) = (Arc::from(key), item.map(Arc::new));
+    /// `by` knows what it wrote; all others who are interested are woken, because the next list will not differ any more.
+    pub(super) fn patch(&self, key: String, item: Option<C::Item>, by: &Reference, waker: &dyn Waker) {
+        let (key, item): (Arc<str>, _) = (Arc::from(key), item.map(Arc::new));
+        let mut woken = Vec::new();
         let mut state = self.lock();
-        if let Some(snapshot) = &mut state.snapshot {
+        let State {
+            snapshot, subscribers, ..
+        } = &mut *state;
+        if let Some(snapshot) = snapshot.as_mut().filter(|it| it.items.get(&key) != item.as_ref()) {
+            let concerned = |interest: &Interest| match interest {
+                Interest::Any => true,
+                Interest::Item(id) => **id == *key,
+            };
+            let others = subscribers
+                .iter()
+                .filter(|(who, (interest, _))| *who != by && concerned(interest));
+            woken.extend(others.map(|(who, _)| (who.clone(), snapshot.began)));
             apply(&mut Arc::make_mut(snapshot).items, &key, item.as_ref());
         }
         state.patches.push((Instant::now(), key, item));
+        drop(state);
+        for (who, since) in woken {
+            waker.wake(&who, since);
+        }
     }
 
     pub(super) fn invalidate(&self) {

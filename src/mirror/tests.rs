@@ -152,8 +152,8 @@ async fn an_own_write_during_a_fetch_is_not_lost() {
     };
     asked(&numbers, 2).await;
     // The list was read before these, and arrives after them.
-    mirror.put(&numbers, (3, 3));
-    mirror.remove(&numbers, "1");
+    mirror.put(&numbers, (3, 3), &who("author"));
+    mirror.remove(&numbers, "1", &who("author"));
     numbers.answer(1);
     let snapshot = fetching.await.unwrap();
     let keys: Vec<u32> = snapshot.iter().map(|(key, _)| *key).collect();
@@ -185,7 +185,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_nobody_after() {
 }
 
 #[tokio::test]
-async fn any_fetch_wakes_whom_a_change_concerns_and_own_writes_wake_nobody() {
+async fn any_fetch_wakes_whom_a_change_concerns_and_a_write_all_but_its_author() {
     let (mirror, woken) = mirror();
     let numbers = Numbers::new(&[(1, 1), (2, 2)]);
     numbers.answer(9);
@@ -195,10 +195,14 @@ async fn any_fetch_wakes_whom_a_change_concerns_and_own_writes_wake_nobody() {
     }
     mirror.snapshot(&numbers, Instant::now()).await.unwrap();
     mirror.retain_subscriptions(&who("gone"), &[]);
-    mirror.put(&numbers, (2, 9));
+    mirror.put(&numbers, (2, 9), &who("two"));
     numbers.set(&[(1, 7), (2, 9)]);
     mirror.snapshot(&numbers, Instant::now()).await.unwrap();
     assert_eq!(*woken.0.lock().unwrap(), ["one"]);
+    woken.0.lock().unwrap().clear();
+    mirror.put(&numbers, (1, 8), &who("two"));
+    mirror.put(&numbers, (1, 8), &who("two"));
+    assert_eq!(*woken.0.lock().unwrap(), ["one"], "the next list will not differ");
 }
 
 #[tokio::test(start_paused = true)]
