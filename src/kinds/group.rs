@@ -11,7 +11,7 @@ use kube::ResourceExt;
 
 use super::absence;
 use super::field::{Differences, Field};
-use super::organization::{MemberItem, Members, Parent, parent};
+use super::organization::{MemberItem, Members, Organizations, Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, Client, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
@@ -179,11 +179,22 @@ impl Remote for Group {
 
     async fn observe(
         cx: &Cx<'_>,
-        _: Option<&Desired>,
+        desired: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
         match target {
             Target::Identity(identity) => {
+                // Its organization was deleted and made anew. What is left behind the old id is no group any more: newer
+                // servers still list it, older ones say 404.
+                let moved = desired.is_some_and(|desired| desired.organization.id != identity.organization);
+                if moved
+                    && cx
+                        .get(&Organizations, &identity.organization.to_string())
+                        .await?
+                        .is_none()
+                {
+                    return Ok(None);
+                }
                 let group = cx.get(&Groups(identity.organization), &identity.id.to_string()).await?;
                 Ok(group.map(|group| Observed {
                     group,
