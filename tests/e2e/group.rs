@@ -199,3 +199,27 @@ async fn it_waits_for_an_organization_that_only_coder_knows() {
         .await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_is_woken_by_an_organization_that_another_object_makes_although_it_only_knows_its_name() {
+    let world = World::new("group-named").await;
+    let (organization, group) = (world.name("later"), world.name("backend"));
+    let spec = json!({ "organization": organization, "name": group });
+    world.apply::<CoderGroup>("backend", spec).await;
+    world.wait("backend", waiting::<CoderGroup>("DependencyNotReady")).await;
+    let spec = json!({ "name": organization, "deletionPolicy": "Delete" });
+    world.apply::<CoderOrganization>("later", spec).await;
+    let made = world.wait("backend", ready::<CoderGroup>).await.status.unwrap();
+    assert!(
+        world
+            .coder
+            .group(&made.organization_id.unwrap(), &group)
+            .await
+            .is_some()
+    );
+    world.delete::<CoderGroup>("backend").await;
+    world.gone::<CoderGroup>("backend").await;
+    world.delete::<CoderOrganization>("later").await;
+    world.gone::<CoderOrganization>("later").await;
+    world.finish().await;
+}

@@ -17,12 +17,15 @@
 
 mod support;
 
+mod access;
 mod admission;
 mod adoption;
+mod conflict;
 mod crash;
 mod deletion;
 mod deletion_blocked;
 mod deploy;
+mod drift;
 mod examples;
 mod group;
 mod instance;

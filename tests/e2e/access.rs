@@ -1,0 +1,251 @@
+//! Who may use a connection from another namespace: what the owner of the instance grants, and nothing else.
+
+use k8s_openapi::api::core::v1::Namespace as KubeNamespace;
+use kube::Api;
+use kube::api::{Patch, PatchParams};
+use serde_json::{Value, json};
+use test_ground::Namespace;
+
+use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization};
+
+use crate::support::{Coder, World, blocked, cluster, message, ready, simulated_only, stalled};
+
+const DENIED: &str = "AccessDenied";
+
+/// A world whose operator watches a second namespace as well, with `spec.access` made of that one's name.
+async fn world(test: &str, access: impl Fn(&str) -> Value) -> (World, Namespace) {
+    let other = cluster()
+        .await
+        .labelled_namespace(&format!("{test}-team"), [("team", "blue")])
+        .await
+        .unwrap();
+    let instance = json!({ "access": access(other.name()) });
+    let world = World::beside(test, Coder::any().await, instance, &[&other]).await;
+    (world, other)
+}
+
+fn group(world: &World, more: &Value) -> Value {
+    let mut spec = json!({ "instanceRef": { "name": "default", "namespace": world.ns() }, "name": "backend" });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    if spec.get("organizationRef").is_none() && spec.get("organization").is_none() {
+        spec["organization"] = json!("default");
+    }
+    spec
+}
+
+async fn grant(world: &World, access: Value) {
+    world
+        .patch::<CoderInstance>("default", json!({ "access": access }))
+        .await;
+    world.wait("default", ready::<CoderInstance>).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_granted_by_name() {
+    simulated_only!("a group named backend is the test's own");
+    let (world, team) = world("access-name", |name| json!({ "namespaces": { "names": [name] } })).await;
+    world
+        .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+        .await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    assert!(world.coder.group("default", "backend").await.is_some());
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn is_granted_by_label_and_follows_the_label() {
+    simulated_only!("a group named backend is the test's own");
+    let selector = json!({ "namespaces": { "selector": { "matchLabels": { "coder": "yes" } } } });
+    let (world, team) = world("access-label", |_| selector.clone()).await;
+    world
+        .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+        .await;
+    world
+        .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+        .await;
+    let label = |value: Value| {
+        let api: Api<KubeNamespace> = Api::all(world.kube.clone());
+        let name = team.name().to_owned();
+        async move {
+            let body = json!({ "metadata": { "labels": { "coder": value } } });
+            api.patch(&name, &PatchParams::default(), &Patch::Merge(body))
+                .await
+                .unwrap();
+        }
+    };
+    label(json!("yes")).await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    label(Value::Null).await;
+    world
+        .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+        .await;
+    label(json!("yes")).await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_grant_nothing_is_read_or_written() {
+    simulated_only!("the journal tells what was called");
+    let nobody =
+        json!({ "namespaces": { "names": ["somebody-else"], "selector": { "matchLabels": { "coder": "yes" } } } });
+    for access in [Value::Null, nobody] {
+        let (world, team) = world("access-refused", |_| access.clone()).await;
+        let mark = world.coder.sim().journal().mark();
+        world
+            .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+            .await;
+        let refused = world
+            .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+            .await;
+        let said = message(&refused, "Stalled");
+        assert!(said.contains("spec.access") && said.contains(team.name()), "{said}");
+        assert!(world.coder.calls_since(mark).is_empty());
+        world.delete_in::<CoderGroup>(team.name(), "backend").await;
+        world.gone_in::<CoderGroup>(team.name(), "backend").await;
+        assert!(world.coder.calls_since(mark).is_empty());
+        team.finish().await.unwrap();
+        world.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_withdrawn_stops_everything_and_leaves_a_way_out() {
+    simulated_only!("the journal tells what was written");
+    let (world, team) = world("access-withdrawn", |name| json!({ "namespaces": { "names": [name] } })).await;
+    world
+        .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+        .await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    grant(&world, Value::Null).await;
+    world
+        .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+        .await;
+    let mark = world.coder.sim().journal().mark();
+    let changed = group(&world, &json!({ "quotaAllowance": 9 }));
+    world.apply_in::<CoderGroup>(team.name(), "backend", changed).await;
+    world
+        .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+        .await;
+    world.delete_in::<CoderGroup>(team.name(), "backend").await;
+    let held = world
+        .wait_in(team.name(), "backend", blocked::<CoderGroup>(DENIED))
+        .await;
+    let said = message(&held, "DeletionBlocked");
+    assert!(said.contains("set deletionPolicy: Orphan"), "{said}");
+    let orphan = group(&world, &json!({ "quotaAllowance": 9, "deletionPolicy": "Orphan" }));
+    world.apply_in::<CoderGroup>(team.name(), "backend", orphan).await;
+    world.gone_in::<CoderGroup>(team.name(), "backend").await;
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    assert!(world.coder.group("default", "backend").await.is_some());
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn given_back_lets_a_deletion_end() {
+    simulated_only!("a group named backend is the test's own");
+    let (world, team) = world("access-again", |name| json!({ "namespaces": { "names": [name] } })).await;
+    world
+        .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+        .await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    grant(&world, Value::Null).await;
+    world.delete_in::<CoderGroup>(team.name(), "backend").await;
+    world
+        .wait_in(team.name(), "backend", blocked::<CoderGroup>(DENIED))
+        .await;
+    grant(&world, json!({ "namespaces": { "names": [team.name()] } })).await;
+    world.gone_in::<CoderGroup>(team.name(), "backend").await;
+    assert!(world.coder.group("default", "backend").await.is_none());
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn covers_the_kinds_it_names_and_deployment_wide_ones_only_when_named() {
+    simulated_only!("the journal tells what was written");
+    let (world, team) = world("access-kinds", |name| json!({ "namespaces": { "names": [name] } })).await;
+    let reference = json!({ "name": "default", "namespace": world.ns() });
+    let organization = json!({ "instanceRef": reference, "name": "platform" });
+    let mark = world.coder.sim().journal().mark();
+    world
+        .apply_in::<CoderOrganization>(team.name(), "platform", organization)
+        .await;
+    let refused = world
+        .wait_in(team.name(), "platform", stalled::<CoderOrganization>(DENIED))
+        .await;
+    assert!(message(&refused, "Stalled").contains("spec.access.kinds does not include CoderOrganization"));
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    let named = json!({ "namespaces": { "names": [team.name()] }, "kinds": ["CoderOrganization"] });
+    grant(&world, named).await;
+    world.wait_in(team.name(), "platform", ready::<CoderOrganization>).await;
+    world
+        .apply_in::<CoderGroup>(team.name(), "backend", group(&world, &json!({})))
+        .await;
+    let refused = world
+        .wait_in(team.name(), "backend", stalled::<CoderGroup>(DENIED))
+        .await;
+    assert!(message(&refused, "Stalled").contains("spec.access.kinds does not include CoderGroup"));
+    assert!(world.coder.group("default", "backend").await.is_none());
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn covers_the_organizations_whose_names_it_allows() {
+    simulated_only!("the journal tells what was written");
+    let grant = |name: &str| json!({ "namespaces": { "names": [name] }, "kinds": ["CoderGroup", "CoderOrganization"], "organizations": ["team-*"] });
+    let (world, team) = world("access-organizations", grant).await;
+    let sim = world.coder.sim();
+    let foreign = sim.create_organization("platform").to_string();
+    sim.create_organization("team-blue");
+    world
+        .apply::<CoderOrganization>("owned", json!({ "name": "platform-two" }))
+        .await;
+    world.wait("owned", ready::<CoderOrganization>).await;
+    let mark = sim.journal().mark();
+    for (object, place) in [
+        ("by-name", json!({ "organization": "platform" })),
+        ("by-id", json!({ "organization": foreign })),
+        ("by-default", json!({ "organization": "default" })),
+        (
+            "by-reference",
+            json!({ "organizationRef": { "name": "owned", "namespace": world.ns() } }),
+        ),
+    ] {
+        world
+            .apply_in::<CoderGroup>(team.name(), object, group(&world, &place))
+            .await;
+        let refused = world.wait_in(team.name(), object, stalled::<CoderGroup>(DENIED)).await;
+        let said = message(&refused, "Stalled");
+        assert!(
+            said.contains("spec.access.organizations does not include"),
+            "{object}: {said}"
+        );
+    }
+    let reference = json!({ "name": "default", "namespace": world.ns() });
+    let spec = json!({ "instanceRef": reference, "name": "blue-team" });
+    world.apply_in::<CoderOrganization>(team.name(), "wrong", spec).await;
+    world
+        .wait_in(team.name(), "wrong", stalled::<CoderOrganization>(DENIED))
+        .await;
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    world
+        .apply_in::<CoderGroup>(
+            team.name(),
+            "right",
+            group(&world, &json!({ "organization": "team-blue" })),
+        )
+        .await;
+    world.wait_in(team.name(), "right", ready::<CoderGroup>).await;
+    // The owner's own namespace needs no grant.
+    world
+        .apply::<CoderGroup>("own", json!({ "organization": "platform", "name": "own" }))
+        .await;
+    world.wait("own", ready::<CoderGroup>).await;
+    team.finish().await.unwrap();
+    world.finish().await;
+}
