@@ -24,6 +24,19 @@ pub struct BuildInfo {
     pub telemetry: bool,
 }
 
+/// Whether a server that reports `version` is of that release (major, minor) or a later one; an unreadable version is not.
+#[must_use]
+pub fn is_at_least(version: &str, release: (u32, u32)) -> bool {
+    let mut numbers = version
+        .trim_start_matches('v')
+        .split(|c: char| !c.is_ascii_digit())
+        .map(str::parse::<u32>);
+    match (numbers.next(), numbers.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= release,
+        _ => false,
+    }
+}
+
 impl Client {
     /// What answers at the URL. Also the lightest call there is.
     pub async fn build_info(&self) -> Result<BuildInfo, Error> {

@@ -42,7 +42,7 @@ mod workspace_sharing;
 
 pub use answer::{Answer, RawAnswer, Validation, sanitise};
 pub use breaker::{BreakerConfig, BreakerState};
-pub use build_info::BuildInfo;
+pub use build_info::{BuildInfo, is_at_least};
 pub use class::Class;
 pub use client::{Client, Config};
 pub use entitlements::{Entitlement, Entitlements, Feature};

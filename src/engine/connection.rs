@@ -15,7 +15,7 @@ use url::Url;
 use super::error::{Error, Reason};
 use super::watch::Synced;
 use crate::api::{Access, Defaults, ObjectKey};
-use crate::coder::{Client, DeploymentId, User};
+use crate::coder::{Client, DeploymentId, User, is_at_least};
 use crate::mirror::Mirror;
 
 /// How old the last proof may be that the deployment is still the pinned one when something is written to it.
@@ -93,10 +93,14 @@ impl Connection {
     }
 
     /// Whether the token's user has a site-wide role of which every holder reads all organizations and groups, so that
-    /// absence from a list means absence.
+    /// absence from a list means absence. On v2.16.1 only owners do; of the others it is known since v2.35 (recording 10).
     #[must_use]
     pub fn reads_everything(&self) -> bool {
-        let roles = ["owner", "user-admin", "template-admin", "auditor"];
+        let roles: &[&str] = if is_at_least(&self.version, (2, 35)) {
+            &["owner", "user-admin", "template-admin", "auditor"]
+        } else {
+            &["owner"]
+        };
         self.user.roles.iter().any(|role| roles.contains(&role.name.as_str()))
     }
 

@@ -352,14 +352,7 @@ async fn with_settings(
 
 /// From v2.20 on Coder refuses to delete an organization that still holds anything, and says what.
 fn refuses_by_itself(version: &str) -> bool {
-    let mut numbers = version
-        .trim_start_matches('v')
-        .split(|c: char| !c.is_ascii_digit())
-        .map(str::parse::<u32>);
-    match (numbers.next(), numbers.next()) {
-        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) >= (2, 20),
-        _ => false,
-    }
+    coder::is_at_least(version, (2, 20))
 }
 
 /// What an older server would erase without asking.

@@ -256,6 +256,30 @@ async fn what_a_token_may_not_see_or_delete_is_never_taken_for_deleted() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_old_server_hides_organizations_from_administrators_of_users() {
+    simulated_only!("it needs a server of version 2.16.1");
+    let world = World::with("blocked-old", Coder::simulated(Profile::V2_16_1).await, json!({})).await;
+    let spec = json!({ "name": "hidden", "deletionPolicy": "Delete" });
+    world.apply::<CoderOrganization>("hidden", spec).await;
+    world.wait("hidden", ready::<CoderOrganization>).await;
+    let admin = world.coder.sim().token_for("ulf", &["user-admin"]);
+    world
+        .put_secret(world.ns(), "default-token", &[("token", &admin)])
+        .await;
+    let user = |instance: &CoderInstance| instance.status.as_ref().unwrap().user.as_deref() == Some("ulf");
+    world.wait("default", user).await;
+    world.delete::<CoderOrganization>("hidden").await;
+    world.wait("hidden", blocked::<CoderOrganization>("Forbidden")).await;
+    assert!(world.coder.organization("hidden").await.is_some());
+    world
+        .put_secret(world.ns(), "default-token", &[("token", &world.coder.token)])
+        .await;
+    world.gone::<CoderOrganization>("hidden").await;
+    assert!(world.coder.organization("hidden").await.is_none());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_deployment_at_the_same_address_is_not_deleted_from() {
     simulated_only!("it changes the deployment behind the URL");
     let world = one_of_each("blocked-deployment", json!({})).await;
