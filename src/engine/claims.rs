@@ -28,10 +28,14 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Whether both want the same object.
+    /// Whether both want the same object. Two that hold different ones do not, even if both name the same: one of them is
+    /// to be renamed, and Coder, where names are unique, knows which one has the name.
     pub fn collides(&self, other: &Self) -> bool {
         let same = |a: &Option<String>, b: &Option<String>| a.is_some() && a == b;
-        self.deployment == other.deployment && (same(&self.named, &other.named) || same(&self.held, &other.held))
+        let apart = self.held.is_some() && other.held.is_some() && self.held != other.held;
+        self.deployment == other.deployment
+            && !apart
+            && (same(&self.named, &other.named) || same(&self.held, &other.held))
     }
 
     /// The stronger claim is the smaller one.
@@ -154,5 +158,11 @@ mod tests {
             ..claim("b", Some("id"), 1)
         };
         assert!(wins(&mine, &elsewhere) && wins(&mine, &other));
+    }
+
+    #[test]
+    fn who_is_to_be_renamed_has_no_right_to_the_name_of_another_holder() {
+        let (old, holder) = (claim("a", Some("left"), 1), claim("b", Some("right"), 2));
+        assert!(wins(&holder, &old), "age alone gives no right to what somebody holds");
     }
 }

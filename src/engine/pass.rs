@@ -303,6 +303,9 @@ impl<R: Remote> Pass<'_, R> {
                         .creation_failed(connection, desired, key, begun_before, error)
                         .await?;
                 }
+                Err(error) if error.coder().is_some_and(crate::coder::Error::is_already_exists) => {
+                    return Err(self.name_taken(connection, desired, key, error).await?);
+                }
                 Err(error) => return Err(error),
             }
             let drift = !creates && self.was_in_sync() && R::corrects_drift(change, &self.before);

@@ -160,3 +160,46 @@ async fn a_name_in_another_case_is_the_same_organization_and_another_group() {
     world.wait("second", ready::<CoderGroup>).await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rename_onto_a_held_name_steals_nothing_and_succeeds_once_the_name_is_free() {
+    simulated_only!("the journal tells what was written");
+    let world = World::new("conflict-rename").await;
+    let spec = |name: &str| json!({ "organization": "default", "name": name, "adoptionPolicy": "IfExists" });
+    // The older one renames itself: age alone gives no right to what somebody holds.
+    world.apply::<CoderGroup>("a", spec("left")).await;
+    let a = world.wait("a", ready::<CoderGroup>).await;
+    world.apply::<CoderGroup>("b", spec("right")).await;
+    let b = world.wait("b", ready::<CoderGroup>).await;
+    let mark = world.coder.sim().journal().mark();
+    world.apply::<CoderGroup>("a", spec("right")).await;
+    let refused = world.wait("a", stalled::<CoderGroup>(CONFLICT)).await;
+    assert!(message(&refused, "Stalled").contains(&format!("{}/b", world.ns())));
+    assert_eq!(id(&refused), id(&a), "it keeps what it has");
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    let value = "coder-operator.dev/reconcile-at";
+    world.annotate::<CoderGroup>("b", value, "now").await;
+    let looked = |group: &CoderGroup| {
+        group
+            .status
+            .as_ref()
+            .is_some_and(|status| status.common.last_handled_reconcile_at.is_some())
+    };
+    assert!(
+        ready(&world.wait("b", looked).await),
+        "who holds the name is not disturbed"
+    );
+
+    world.apply::<CoderGroup>("b", spec("elsewhere")).await;
+    let renamed = world.wait("a", ready::<CoderGroup>).await;
+    assert_eq!(id(&renamed), id(&a));
+    assert_eq!(
+        world.coder.group("default", "right").await.unwrap()["id"].as_str(),
+        id(&a).as_deref()
+    );
+    assert_eq!(
+        world.coder.group("default", "elsewhere").await.unwrap()["id"].as_str(),
+        id(&b).as_deref()
+    );
+    world.finish().await;
+}

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
+use tokio::time::Instant;
 
 use super::Pass;
 use crate::api::{Kind, KindStatus, Reference};
@@ -10,7 +11,7 @@ use crate::engine::adoption::Found;
 use crate::engine::claims::{self, Claim};
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
-use crate::engine::remote::Remote;
+use crate::engine::remote::{Remote, Target};
 use crate::engine::wake::Topic;
 
 impl<R: Remote> Pass<'_, R> {
@@ -40,6 +41,30 @@ impl<R: Remote> Pass<'_, R> {
             mine.since = None;
         }
         self.check_claim(&mine, &others)
+    }
+
+    /// What to say when a rename is refused because something has the name. Its change or departure wakes this object; if
+    /// it is gone by now, the rename is tried again.
+    pub(super) async fn name_taken(
+        &self,
+        connection: &Arc<Connection>,
+        desired: &R::Desired,
+        key: &str,
+        refusal: Error,
+    ) -> Result<Error, Error> {
+        let cx = self.cx(connection, Instant::now())?;
+        let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
+        let Some(id) = found.map(|found| R::held(&R::identify(&found))) else {
+            return Ok(Error::NotConverging(refusal.to_string()));
+        };
+        let mine = self.my_claim(connection, Some(key.to_owned()), None);
+        let named = |owner| Claim {
+            named: mine.named.clone(),
+            ..owner
+        };
+        let owners: Vec<Claim> = self.holders(connection, &id).into_iter().map(named).collect();
+        self.check_claim(&mine, &owners)?;
+        Ok(refusal)
     }
 
     pub(in crate::engine) fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
