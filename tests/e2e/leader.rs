@@ -18,7 +18,7 @@ async fn replicas(test: &str) -> (World, Settings) {
     (world, settings)
 }
 
-async fn leads(operator: &Operator) -> bool {
+fn leads(operator: &Operator) -> bool {
     operator.log().lines().any(|line| line.contains("\"leading\""))
 }
 
@@ -27,7 +27,7 @@ async fn a_standby_is_ready_and_takes_over_when_the_leader_stops() {
     simulated_only!("reads the journal");
     let (world, settings) = replicas("handover").await;
     let first = Operator::start(world.ground, &settings).await;
-    world.until("the first one leads", async || leads(&first).await).await;
+    world.until("the first one leads", async || leads(&first)).await;
     let mut second = Operator::start(world.ground, &settings).await;
     world
         .until("the standby is ready", async || second.http("/readyz").await.0 == 200)
@@ -36,7 +36,7 @@ async fn a_standby_is_ready_and_takes_over_when_the_leader_stops() {
         .apply::<CoderGroup>("one", json!({ "organization": "default" }))
         .await;
     world.wait::<CoderGroup>("one", ready).await;
-    assert!(!leads(&second).await);
+    assert!(!leads(&second));
     // A clean stop gives the lease back at once.
     let mut first = first;
     first.signal("TERM");
@@ -45,10 +45,10 @@ async fn a_standby_is_ready_and_takes_over_when_the_leader_stops() {
         .apply::<CoderGroup>("two", json!({ "organization": "default" }))
         .await;
     world.wait::<CoderGroup>("two", ready).await;
-    assert!(leads(&second).await);
+    assert!(leads(&second));
     second.signal("TERM");
     second.ended().await;
-    world.leave().await;
+    world.leave();
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,7 +56,7 @@ async fn a_frozen_leader_writes_nothing_after_it_was_replaced() {
     simulated_only!("reads the journal");
     let (world, settings) = replicas("frozen").await;
     let first = Operator::start(world.ground, &settings).await;
-    world.until("the first one leads", async || leads(&first).await).await;
+    world.until("the first one leads", async || leads(&first)).await;
     world
         .apply::<CoderGroup>("one", json!({ "organization": "default" }))
         .await;
@@ -66,7 +66,7 @@ async fn a_frozen_leader_writes_nothing_after_it_was_replaced() {
         .until("the standby is ready", async || second.http("/readyz").await.0 == 200)
         .await;
     first.signal("STOP");
-    world.until("the second one leads", async || leads(&second).await).await;
+    world.until("the second one leads", async || leads(&second)).await;
     world.wait::<CoderInstance>("default", ready).await;
     let mark = world.coder.sim().journal().mark();
     // While it is frozen, there is work. It wakes up with events for it in its pipes.
@@ -91,7 +91,7 @@ async fn a_frozen_leader_writes_nothing_after_it_was_replaced() {
     let creations = writes.iter().filter(|call| call.template.ends_with("/groups")).count();
     assert_eq!(creations, 10, "each group is created once: {writes:#?}");
     drop((first, second));
-    world.leave().await;
+    world.leave();
 }
 
 #[tokio::test(flavor = "multi_thread")]

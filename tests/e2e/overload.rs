@@ -56,7 +56,7 @@ async fn a_limit_on_one_path_does_not_stop_the_others() {
     sim.faults().add(
         Fault::on(Method::POST, GROUPS)
             .always()
-            .rate_limited(Duration::from_secs(60)),
+            .rate_limited(Duration::from_mins(1)),
     );
     world
         .apply::<CoderGroup>("backend", json!({ "organization": "default" }))

@@ -93,13 +93,18 @@ impl Coder {
     /// The operator's calls after `mark`: those of the test itself are not among them.
     pub(crate) fn calls_since(&self, mark: Mark) -> Vec<Entry> {
         let calls = self.sim().journal().since(mark).into_iter();
-        calls.filter(|call| call.user_agent.starts_with("coder-operator/")).collect()
+        calls
+            .filter(|call| call.user_agent.starts_with("coder-operator/"))
+            .collect()
     }
 
     /// What the operator wrote after `mark`, one `METHOD path` each.
     pub(crate) fn writes_since(&self, mark: Mark) -> Vec<String> {
         let calls = self.calls_since(mark).into_iter();
-        calls.filter(|call| call.effect.is_write()).map(|call| format!("{} {}", call.method, call.path)).collect()
+        calls
+            .filter(|call| call.effect.is_write())
+            .map(|call| format!("{} {}", call.method, call.path))
+            .collect()
     }
 
     /// Waits until the operator has looked at each instance that many times from now on.
@@ -107,7 +112,11 @@ impl Coder {
         let mut mark = self.sim().journal().mark();
         for _ in 0..times {
             let probe = |call: &Entry| call.template == "/api/v2/entitlements";
-            self.sim().journal().wait_since(mark, probe, PATIENCE).await.expect("the operator looks at the instance");
+            self.sim()
+                .journal()
+                .wait_since(mark, probe, PATIENCE)
+                .await
+                .expect("the operator looks at the instance");
             mark = self.sim().journal().mark();
         }
     }

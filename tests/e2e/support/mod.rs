@@ -6,7 +6,7 @@ mod operator;
 mod world;
 
 pub(crate) use self::coder::Coder;
-pub(crate) use self::kube::{AnyObject, ObjectExt, blocked, condition, message, ready, stalled, waiting};
+pub(crate) use self::kube::{AnyObject, blocked, condition, message, ready, stalled, waiting};
 pub(crate) use self::operator::{Operator, Settings};
 pub(crate) use self::world::{World, cluster, prepare};
 

@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, PostParams};
-use kube::{Api, Client, ResourceExt};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client};
 use serde_json::{Value, json};
 use test_ground::{ControlPlane, Namespace};
 use tokio::sync::OnceCell;
@@ -45,7 +45,9 @@ impl World {
         let ground = cluster().await;
         let namespace = ground.namespace(test).await.unwrap();
         let mut settings = Settings::watching(namespace.name());
-        settings.namespaces.extend(others.iter().map(|other| other.name().to_owned()));
+        settings
+            .namespaces
+            .extend(others.iter().map(|other| other.name().to_owned()));
         let operator = Operator::start(ground, &settings).await;
         let kube = ground.admin().unwrap();
         let world = Self {
@@ -66,6 +68,7 @@ impl World {
     }
 
     /// A name in Coder that no other test uses.
+    #[allow(clippy::unused_self)] // reads as what it is: a name for this world
     pub(crate) fn name(&self, prefix: &str) -> String {
         unique(prefix)
     }
@@ -129,11 +132,6 @@ impl World {
         let body = manifest(&K::kind(&()), namespace, name, &spec);
         api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(body))
             .await
-    }
-
-    /// Creates an object as written, without a field manager's memory.
-    pub(crate) async fn create<K: Watchable + serde::Serialize>(&self, object: &K) -> kube::Result<K> {
-        self.api::<K>().create(&PostParams::default(), object).await
     }
 
     /// Sets an annotation.
@@ -290,7 +288,7 @@ impl World {
     }
 
     /// Leaves everything as it is, for tests whose operators have ended.
-    pub(crate) async fn leave(self) {
+    pub(crate) fn leave(self) {
         drop(self);
     }
 
