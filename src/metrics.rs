@@ -57,8 +57,49 @@ pub struct Metrics {
     calls: Family<CallLabels, Counter>,
     drifts: Family<DriftLabels, Counter>,
     unreadable: Family<KindLabel, Counter>,
+    feed: FeedNumbers,
     lists: Family<ListLabels, Counter>,
     scrape: Arc<Scrape>,
+}
+
+/// Numbers of the audit log as a feed.
+struct FeedNumbers {
+    entries: Counter,
+    touches: Counter,
+    fallbacks: Counter,
+    lag: Histogram,
+}
+
+impl FeedNumbers {
+    fn register(registry: &mut Registry) -> Self {
+        let numbers = Self {
+            entries: Counter::default(),
+            touches: Counter::default(),
+            fallbacks: Counter::default(),
+            lag: seconds(),
+        };
+        registry.register(
+            "feed_entries",
+            "Entries of the audit log that were read",
+            numbers.entries.clone(),
+        );
+        registry.register(
+            "feed_wakes",
+            "What was looked at again because of the audit log",
+            numbers.touches.clone(),
+        );
+        registry.register(
+            "feed_fallbacks",
+            "How often the sweeps took over from the audit log",
+            numbers.fallbacks.clone(),
+        );
+        registry.register(
+            "feed_lag_seconds",
+            "Age of the newest entry when it was handled",
+            numbers.lag.clone(),
+        );
+        numbers
+    }
 }
 
 /// What is counted when somebody asks.
@@ -101,6 +142,7 @@ impl Metrics {
             "Custom resources that could not be read",
             unreadable.clone(),
         );
+        let feed = FeedNumbers::register(&mut registry);
         let lists = Family::default();
         registry.register(
             "lists",
@@ -116,6 +158,7 @@ impl Metrics {
             calls,
             drifts,
             unreadable,
+            feed,
             lists,
             scrape,
         })
@@ -137,6 +180,21 @@ impl Metrics {
     /// An object could not be read.
     pub fn unreadable(&self, kind: &'static str) {
         self.unreadable.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// A poll of the audit log: entries that were new, things that were looked at again because of them, and how old
+    /// the newest entry was when it was handled.
+    pub fn feed_read(&self, entries: usize, touches: usize, lag: Option<Duration>) {
+        self.feed.entries.inc_by(entries as u64);
+        self.feed.touches.inc_by(touches as u64);
+        if let Some(lag) = lag {
+            self.feed.lag.observe(lag.as_secs_f64());
+        }
+    }
+
+    /// The audit log cannot be read any more: the sweeps take over.
+    pub fn feed_fallback(&self) {
+        self.feed.fallbacks.inc();
     }
 
     /// Something to count when somebody asks.

@@ -22,7 +22,6 @@ use coder_sim::{Profile, Sim};
 use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio_util::sync::CancellationToken;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Kind, Mode, ObjectKey, Reference};
 use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, CreateProxy, UpdateGroup};
@@ -265,7 +264,13 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
     let metadata = &instance.metadata;
     Arc::new(Connection {
         key: ObjectKey::new(metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap()),
-        link: Arc::new(Link::new(url, deployment, client, mirror, CancellationToken::new())),
+        link: Arc::new(Link::new(
+            url,
+            deployment,
+            client,
+            mirror,
+            tokio::spawn(async {}).abort_handle(),
+        )),
         access: instance.spec.access.clone(),
         defaults: instance.spec.defaults,
         resync: Duration::from_mins(10),

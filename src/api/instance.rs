@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, Time};
 use kube::{CustomResource, KubeSchema};
-use schemars::JsonSchema;
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
 use super::common::{AdoptionPolicy, DeletionPolicy, SecretKeyRef};
@@ -77,6 +77,13 @@ pub struct InstanceSpec {
     #[serde(default = "default_resync_interval")]
     pub resync_interval: DurationString,
 
+    /// How often Coder's audit log is read, which names what somebody changed within seconds; `Off` = never. Needs the
+    /// licensed feature `audit_log` and a token of an Owner or Auditor; without them everything is listed once every
+    /// `resyncInterval`, as `status.feed` says.
+    #[serde(default = "default_feed_interval")]
+    #[schemars(schema_with = "feed_interval_schema")]
+    pub feed_interval: DurationString,
+
     /// Who besides this namespace may use the connection; absent = nobody.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access: Option<Access>,
@@ -88,6 +95,21 @@ pub struct InstanceSpec {
 
 fn default_resync_interval() -> DurationString {
     DurationString("10m".to_owned())
+}
+
+fn default_feed_interval() -> DurationString {
+    DurationString("5s".to_owned())
+}
+
+fn feed_interval_schema(_: &mut SchemaGenerator) -> Schema {
+    json_schema!({
+        "type": "string",
+        "maxLength": 32,
+        "x-kubernetes-validations": [{
+            "rule": "self == 'Off' || (self.matches('^([0-9]{1,6}d)?([0-9]{1,6}h)?([0-9]{1,6}m)?([0-9]{1,6}s)?$') && self.matches('[1-9]'))",
+            "message": "must be a duration longer than zero such as 5s or 1m, or Off",
+        }],
+    })
 }
 
 /// What others may do through a connection. Every part that is present must allow it.
@@ -164,6 +186,9 @@ pub struct InstanceStatus {
     /// How changes made behind the operator's back are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<Feed>,
+    /// Why the audit log is not read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub feed_reason: Option<String>,
     /// Whether calls carry the owners' header that lifts Coder's rate limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit_bypass: Option<bool>,
@@ -175,6 +200,8 @@ pub struct InstanceStatus {
 /// How changes made behind the operator's back are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Feed {
+    /// The audit log names what somebody changed.
+    AuditLog,
     /// Every collection is listed once an interval and compared.
     Sweep,
 }

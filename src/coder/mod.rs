@@ -5,7 +5,7 @@
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`, `provisioner_key`,
-//!   `template`, `role`.
+//!   `template`, `role`, `audit`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
 //!
@@ -15,6 +15,7 @@
 //! that the server does not have.
 
 mod answer;
+mod audit;
 mod breaker;
 mod build_info;
 mod class;
@@ -41,6 +42,7 @@ mod workspace_proxy;
 mod workspace_sharing;
 
 pub use answer::{Answer, RawAnswer, Validation, sanitise};
+pub use audit::{AuditEntry, AuditUser};
 pub use breaker::{BreakerConfig, BreakerState};
 pub use build_info::{BuildInfo, is_at_least};
 pub use class::Class;

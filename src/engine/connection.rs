@@ -8,8 +8,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::task::AbortHandle;
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
 use url::Url;
 
 use super::error::{Error, Reason};
@@ -50,26 +50,26 @@ pub struct Link {
     client: Client,
     mirror: Arc<Mirror>,
     proven: Mutex<Option<Instant>>,
-    _stop: DropGuard,
+    sweeping: AbortHandle,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.sweeping.abort();
+    }
 }
 
 impl Link {
-    /// A link to the deployment; `stop` ends what works for its mirror when the link goes.
+    /// A link to the deployment; `sweeping` is what works for its mirror and ends with it.
     #[must_use]
-    pub fn new(
-        url: Url,
-        deployment: DeploymentId,
-        client: Client,
-        mirror: Arc<Mirror>,
-        stop: CancellationToken,
-    ) -> Self {
+    pub fn new(url: Url, deployment: DeploymentId, client: Client, mirror: Arc<Mirror>, sweeping: AbortHandle) -> Self {
         Self {
             url,
             deployment,
             client,
             mirror,
             proven: Mutex::default(),
-            _stop: stop.drop_guard(),
+            sweeping,
         }
     }
 

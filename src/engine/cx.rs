@@ -45,6 +45,8 @@ pub struct Seen {
     pub topics: HashSet<Topic>,
     /// In Coder, by [`Collection::id`].
     pub collections: Vec<String>,
+    /// The items of them that were found, by collection and item.
+    pub items: Vec<(String, String)>,
 }
 
 impl Cx<'_> {
@@ -88,7 +90,11 @@ impl Cx<'_> {
     /// What the list call answered.
     pub async fn get<C: Collection>(&self, collection: &C, id: &str) -> Result<Option<C::Item>, Error> {
         let snapshot = self.list(collection, Interest::Item(id.to_owned())).await?;
-        Ok(snapshot.get(id).cloned())
+        let found = snapshot.get(id).cloned();
+        if found.is_some() {
+            self.seen().items.push((collection.id(), id.to_owned()));
+        }
+        Ok(found)
     }
 
     /// The first item that `wanted` accepts. Any change of it wakes the object; while there is none, any change of the
@@ -105,6 +111,7 @@ impl Cx<'_> {
         let found = snapshot.iter().find(|item| wanted(item)).cloned();
         if let Some(item) = &found {
             self.subscribe(collection, Interest::Item(C::key(item)));
+            self.seen().items.push((collection.id(), C::key(item)));
         }
         Ok(found)
     }

@@ -173,7 +173,7 @@ impl<R: Remote> Pass<'_, R> {
         let changes = R::plan(&desired, Some(&observed));
         let report = R::report(&desired, &observed, &mut self.status, (self.engine.now)());
         let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let drift = (!lines.is_empty()).then(|| lines.join("; "));
+        let drift = (!lines.is_empty()).then(|| self.attributed(lines.join("; ")));
         if let Some(drift) = &drift
             && self
                 .before

@@ -542,6 +542,7 @@ impl From<coder::Group> for GroupItem {
 impl Collection for Groups {
     type Item = GroupItem;
     const NAME: &'static str = "groups";
+    const AUDITED: bool = true;
 
     fn id(&self) -> String {
         format!("{}/{}", Self::NAME, self.0)
@@ -549,6 +550,17 @@ impl Collection for Groups {
 
     fn key(item: &GroupItem) -> String {
         item.id.to_string()
+    }
+
+    fn one(
+        &self,
+        client: &Client,
+        key: &str,
+    ) -> Option<impl Future<Output = Result<Option<GroupItem>, coder::Error>> + Send> {
+        let id: GroupId = key.parse().ok()?;
+        let client = client.clone();
+        // Groups are deleted for good: a 404 means gone, to a token that reads all of them.
+        Some(async move { Ok(client.get_group(id).await?.map(GroupItem::from)) })
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<GroupItem>, coder::Error> {
@@ -565,7 +577,7 @@ const GROUP_SYNC_KEY: &str = "settings";
 
 /// Whether groups of an organization come from the identity provider: always one item.
 #[derive(Clone, Debug)]
-struct GroupSync(OrganizationId);
+pub(super) struct GroupSync(pub(super) OrganizationId);
 
 impl Collection for GroupSync {
     type Item = bool;

@@ -3,6 +3,7 @@
 //! It is ready when the server answers as a deployment (no workspace proxy), the token is good, and the deployment is
 //! the pinned one. It goes only after everything that refers to it is gone.
 
+mod feed;
 mod probe;
 mod worker;
 

@@ -321,6 +321,7 @@ impl From<coder::License> for LicenseItem {
 impl Collection for Licenses {
     type Item = LicenseItem;
     const NAME: &'static str = "licenses";
+    const AUDITED: bool = true;
 
     fn id(&self) -> String {
         Self::NAME.to_owned()

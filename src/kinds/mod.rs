@@ -5,6 +5,7 @@
 //! `coder/` and here, and one line below.
 
 mod absence;
+mod audit;
 mod field;
 pub mod group;
 pub mod instance;

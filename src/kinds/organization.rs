@@ -513,6 +513,7 @@ pub struct Organizations;
 impl Collection for Organizations {
     type Item = coder::Organization;
     const NAME: &'static str = "organizations";
+    const AUDITED: bool = true;
 
     fn id(&self) -> String {
         Self::NAME.to_owned()
@@ -556,6 +557,7 @@ pub struct MemberItem {
 impl Collection for Members {
     type Item = MemberItem;
     const NAME: &'static str = "members";
+    const AUDITED: bool = true;
 
     fn id(&self) -> String {
         format!("{}/{}", Self::NAME, self.0)

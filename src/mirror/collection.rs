@@ -18,11 +18,24 @@ pub trait Collection: Clone + Debug + Send + Sync + 'static {
     /// Name of the collection without its parameters: a metric label.
     const NAME: &'static str;
 
+    /// Whether the audit log names every change of it that matters, on every server. If not, it is swept at the short
+    /// interval whatever the feed says.
+    const AUDITED: bool = false;
+
     /// Name with its parameters: `groups/<organization id>`. Equal for equal collections.
     fn id(&self) -> String;
 
     /// The id of an item; unique in the collection and never used for another.
     fn key(item: &Self::Item) -> String;
+
+    /// The call that shows one item alone, where there is one that never shows what is deleted. `Ok(None)`: it is gone.
+    fn one(
+        &self,
+        _client: &Client,
+        _key: &str,
+    ) -> Option<impl Future<Output = Result<Option<Self::Item>, coder::Error>> + Send> {
+        None::<std::future::Ready<_>>
+    }
 
     /// The list call.
     fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<Self::Item>, coder::Error>> + Send;

@@ -18,17 +18,22 @@ mod tests;
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 pub use collection::{Collection, Snapshot};
+use feed::audit::{Author, Touch};
 pub use shelf::Interest;
 use shelf::{Shelf, Sweep};
 
 use crate::api::Reference;
 use crate::coder::{self, Client};
+
+/// How long it is remembered who changed what.
+const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
@@ -51,6 +56,10 @@ pub struct Mirror {
     waker: Arc<dyn Waker>,
     gauge: Arc<dyn Gauge>,
     shelves: Mutex<HashMap<String, Slot>>,
+    /// Whether a feed tells of changes, so that sweeps may be rare.
+    fed: AtomicBool,
+    /// Who changed an item last, by collection and item, as far as a feed said so lately.
+    authors: Mutex<HashMap<(String, String), Author>>,
 }
 
 /// One collection's shelf under its two faces: typed for who asks, erased for the sweep.
@@ -69,6 +78,8 @@ impl Mirror {
             waker,
             gauge,
             shelves: Mutex::default(),
+            fed: AtomicBool::new(false),
+            authors: Mutex::default(),
         }
     }
 
@@ -114,6 +125,63 @@ impl Mirror {
         // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
         self.lock()
             .retain(|id, slot| keep.contains(id) || !slot.erased.unsubscribe(who));
+    }
+
+    /// What is known of a collection without asking anybody, however old it is.
+    pub fn peek<C: Collection>(&self, collection: &C) -> Option<Arc<Snapshot<C::Item>>> {
+        let slot = self.lock().get(&collection.id()).cloned()?;
+        slot.typed.downcast::<Shelf<C>>().ok()?.peek()
+    }
+
+    /// The ids of all collections of which anything is known.
+    pub fn collections(&self) -> Vec<String> {
+        self.lock().keys().cloned().collect()
+    }
+
+    /// Somebody changed this: looks at it again, and wakes whom it concerns.
+    pub async fn touch(&self, touch: &Touch) {
+        let Some(slot) = self.lock().get(&touch.collection).cloned() else {
+            return;
+        };
+        let looked = slot
+            .erased
+            .touch(&self.client, &*self.waker, &*self.gauge, touch.item.as_deref())
+            .await;
+        if let Err(error) = looked {
+            // The next sweep finds it: the snapshot is marked as worthless.
+            tracing::debug!(%error, collection = touch.collection, "what changed could not be looked at");
+        }
+    }
+
+    /// Somebody changed that item.
+    pub fn attribute(&self, collection: &str, item: String, author: Author) {
+        let mut authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
+        let oldest = author.at - REMEMBERED;
+        authors.retain(|_, author| author.at >= oldest);
+        authors.insert((collection.to_owned(), item), author);
+    }
+
+    /// Who changed one of these items last, by collection and item, as far as a feed said so lately.
+    pub fn author(&self, items: &[(String, String)]) -> Option<Author> {
+        let authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
+        items
+            .iter()
+            .filter_map(|item| authors.get(item))
+            .max_by_key(|author| author.at)
+            .cloned()
+    }
+
+    /// Whether a feed tells of changes.
+    pub fn set_fed(&self, fed: bool) {
+        self.fed.store(fed, Ordering::Relaxed);
+    }
+
+    fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Relaxed)
+    }
+
+    fn client(&self) -> &Client {
+        &self.client
     }
 
     fn shelf<C: Collection>(&self, collection: &C) -> Arc<Shelf<C>> {

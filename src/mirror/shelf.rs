@@ -12,6 +12,9 @@ use super::{Collection, FetchError, Gauge, Snapshot, Waker};
 use crate::api::Reference;
 use crate::coder::Client;
 
+/// How rarely a collection is swept while a feed tells of its changes.
+const FED_INTERVAL: Duration = Duration::from_hours(1);
+
 /// What in a collection somebody depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interest {
@@ -23,14 +26,24 @@ pub enum Interest {
 
 /// A shelf without its type, as the sweep sees it.
 pub(super) trait Sweep: Send + Sync {
-    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval; never while nobody subscribes.
-    fn due(&self, jitter: f64) -> Option<Instant>;
-    /// Looks, and wakes who is concerned.
+    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval, and whether a feed tells of changes;
+    /// never while nobody subscribes.
+    fn due(&self, jitter: f64, fed: bool) -> Option<Instant>;
+    /// Looks, if it was not looked at since, and wakes who is concerned.
     fn sweep<'a>(
         &'a self,
         client: &'a Client,
         waker: &'a dyn Waker,
         gauge: &'a dyn Gauge,
+        since: Instant,
+    ) -> BoxFuture<'a, Result<(), FetchError>>;
+    /// Looks at one item, or at all, because somebody changed it.
+    fn touch<'a>(
+        &'a self,
+        client: &'a Client,
+        waker: &'a dyn Waker,
+        gauge: &'a dyn Gauge,
+        item: Option<&'a str>,
     ) -> BoxFuture<'a, Result<(), FetchError>>;
     /// Ends a subscription; says whether none is left.
     fn unsubscribe(&self, who: &Reference) -> bool;
@@ -120,6 +133,36 @@ impl<C: Collection> Shelf<C> {
         }
     }
 
+    /// The snapshot as it is, however old.
+    pub(super) fn peek(&self) -> Option<Arc<Snapshot<C::Item>>> {
+        self.lock().snapshot.clone()
+    }
+
+    /// One item was read alone: takes it into the snapshot, and wakes whom the difference concerns.
+    fn replace(&self, waker: &dyn Waker, began: Instant, key: &str, item: Option<C::Item>) {
+        let mut state = self.lock();
+        // What was written since is newer than what was read.
+        let overtaken = state
+            .patches
+            .iter()
+            .any(|(at, patched, _)| *at >= began && &**patched == key);
+        let Some(before) = state.snapshot.clone().filter(|_| !overtaken) else {
+            return;
+        };
+        let (key, item): (Arc<str>, _) = (Arc::from(key), item.map(Arc::new));
+        let mut after = before.as_ref().clone();
+        apply(&mut after.items, &key, item.as_ref());
+        let woken = concerned(&state.subscribers, &before, &after);
+        // Those who are woken accept the snapshot as it is now.
+        let since = after.began;
+        state.snapshot = Some(Arc::new(after));
+        state.patches.push((Instant::now(), key, item));
+        drop(state);
+        for who in woken {
+            waker.wake(&who, since);
+        }
+    }
+
     pub(super) fn invalidate(&self) {
         self.lock().invalid_before = Some(Instant::now());
     }
@@ -199,9 +242,14 @@ impl<C: Collection> Shelf<C> {
 }
 
 impl<C: Collection> Sweep for Shelf<C> {
-    fn due(&self, jitter: f64) -> Option<Instant> {
+    fn due(&self, jitter: f64, fed: bool) -> Option<Instant> {
         let state = self.lock();
-        let interval = state.subscribers.values().map(|(_, interval)| *interval).min()?;
+        let asked = state.subscribers.values().map(|(_, interval)| *interval).min()?;
+        let interval = if fed && C::AUDITED {
+            asked.max(FED_INTERVAL)
+        } else {
+            asked
+        };
         Some(
             state
                 .tried
@@ -214,8 +262,36 @@ impl<C: Collection> Sweep for Shelf<C> {
         client: &'a Client,
         waker: &'a dyn Waker,
         gauge: &'a dyn Gauge,
+        since: Instant,
     ) -> BoxFuture<'a, Result<(), FetchError>> {
-        Box::pin(async move { self.snapshot(client, waker, gauge, Instant::now()).await.map(|_| ()) })
+        Box::pin(async move { self.snapshot(client, waker, gauge, since).await.map(|_| ()) })
+    }
+
+    fn touch<'a>(
+        &'a self,
+        client: &'a Client,
+        waker: &'a dyn Waker,
+        gauge: &'a dyn Gauge,
+        item: Option<&'a str>,
+    ) -> BoxFuture<'a, Result<(), FetchError>> {
+        Box::pin(async move {
+            // What nobody read yet, nobody depends on.
+            if self.peek().is_none() {
+                return Ok(());
+            }
+            let began = Instant::now();
+            let looked = match item.and_then(|key| Some((key, self.collection.one(client, key)?))) {
+                Some((key, one)) => one
+                    .await
+                    .map_err(Arc::new)
+                    .map(|found| self.replace(waker, began, key, found)),
+                None => self.snapshot(client, waker, gauge, began).await.map(|_| ()),
+            };
+            if looked.is_err() {
+                self.invalidate();
+            }
+            looked
+        })
     }
 
     fn unsubscribe(&self, who: &Reference) -> bool {

@@ -46,6 +46,7 @@ impl Numbers {
 impl Collection for Numbers {
     type Item = (u32, u32);
     const NAME: &'static str = "numbers";
+    const AUDITED: bool = true;
 
     fn id(&self) -> String {
         Self::NAME.to_owned()
@@ -53,6 +54,18 @@ impl Collection for Numbers {
 
     fn key((key, _): &(u32, u32)) -> String {
         key.to_string()
+    }
+
+    fn one(&self, _: &Client, key: &str) -> Option<impl Future<Output = Result<Option<(u32, u32)>, Error>> + Send> {
+        let found = self
+            .0
+            .items
+            .lock()
+            .unwrap()
+            .iter()
+            .find(|(id, _)| id.to_string() == key)
+            .copied();
+        Some(std::future::ready(Ok(found)))
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<(u32, u32)>, Error> {
@@ -205,9 +218,13 @@ async fn any_fetch_wakes_whom_a_change_concerns_and_a_write_all_but_its_author()
     assert_eq!(*woken.0.lock().unwrap(), ["one"], "the next list will not differ");
 }
 
+/// The sweep at work until dropped.
+fn sweeping(mirror: &Arc<Mirror>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(feed::sweep::run(Arc::clone(mirror), || 1.0))
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_sweep_lists_once_in_the_shortest_interval_that_anybody_asks_for() {
-    use crate::mirror::feed::{Feed, SweepFeed};
     let (mirror, woken) = mirror();
     let numbers = Numbers::new(&[(1, 1)]);
     numbers.answer(1000);
@@ -218,9 +235,7 @@ async fn the_sweep_lists_once_in_the_shortest_interval_that_anybody_asks_for() {
         Interest::Item("1".into()),
         Duration::from_mins(1),
     );
-    let stop = tokio_util::sync::CancellationToken::new();
-    let feed = Arc::new(SweepFeed { jitter: || 1.0 });
-    let sweeping = tokio::spawn(feed.run(mirror.clone(), stop.clone()));
+    let sweeping = sweeping(&mirror);
     tokio::time::sleep(Duration::from_mins(10) + Duration::from_secs(30)).await;
     assert_eq!(numbers.calls(), 11, "at the start and then once a minute");
     assert!(woken.0.lock().unwrap().is_empty());
@@ -232,6 +247,48 @@ async fn the_sweep_lists_once_in_the_shortest_interval_that_anybody_asks_for() {
     mirror.retain_subscriptions(&who("slow"), &[]);
     tokio::time::sleep(Duration::from_hours(1)).await;
     assert_eq!(numbers.calls(), 12, "nobody is left");
-    stop.cancel();
-    sweeping.await.unwrap();
+    sweeping.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_feed_covers_is_swept_rarely_and_at_once_when_the_feed_ends() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    numbers.answer(1000);
+    mirror.subscribe(&numbers, &who("a"), Interest::Any, Duration::from_mins(1));
+    mirror.set_fed(true);
+    let sweeping = sweeping(&mirror);
+    tokio::time::sleep(Duration::from_mins(59)).await;
+    assert_eq!(numbers.calls(), 1);
+    mirror.set_fed(false);
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    assert_eq!(numbers.calls(), 2);
+    sweeping.abort();
+}
+
+#[tokio::test]
+async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
+    let (mirror, woken) = mirror();
+    let numbers = Numbers::new(&[(1, 1), (2, 2)]);
+    numbers.answer(9);
+    for (name, interest) in [("one", "1"), ("two", "2")] {
+        mirror.subscribe(
+            &numbers,
+            &who(name),
+            Interest::Item(interest.into()),
+            Duration::from_mins(1),
+        );
+    }
+    let before = mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    numbers.set(&[(1, 7), (2, 2)]);
+    let touch = |item: &str| Touch {
+        collection: numbers.id(),
+        item: Some(item.to_owned()),
+    };
+    mirror.touch(&touch("1")).await;
+    mirror.touch(&touch("2")).await;
+    assert_eq!(*woken.0.lock().unwrap(), ["one"]);
+    assert_eq!(numbers.calls(), 1, "no list");
+    let after = mirror.snapshot(&numbers, before.began()).await.unwrap();
+    assert_eq!(after.get("1"), Some(&(1, 7)));
 }

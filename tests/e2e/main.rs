@@ -26,6 +26,7 @@ mod deletion_blocked;
 mod deploy;
 mod drift;
 mod examples;
+mod feed;
 mod group;
 mod instance;
 mod leader;

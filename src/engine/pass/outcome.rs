@@ -15,6 +15,7 @@ use crate::engine::remote::{Remote, Report};
 use crate::engine::status::{self, Guard};
 use crate::engine::wake::Topic;
 use crate::mirror::Waker;
+use crate::mirror::feed::audit::Author;
 
 /// A change that was made.
 pub(super) struct Done {
@@ -39,11 +40,40 @@ impl<R: Remote> Pass<'_, R> {
         }
         if let Some(text) = join(&|done| done.drift) {
             self.engine.metrics.drift(R::Kind::KIND, "corrected");
+            let author = self
+                .author()
+                .map(|Author { name, at }| format!(", changed by {name} at {}", at.strftime("%H:%M UTC")));
+            let text = format!("{text}{}", author.unwrap_or_default());
+            tracing::info!(drift = text, "corrected");
             self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
         }
         if let Some(text) = join(&|done| !done.drift && !done.creates) {
             self.tell(EventType::Normal, Reason::Updated, text).await;
         }
+    }
+
+    /// Who changed what this pass looked at, as far as a feed said so.
+    pub(super) fn author(&self) -> Option<Author> {
+        let items = self
+            .seen
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .items
+            .clone();
+        self.connection.as_ref()?.mirror().author(&items)
+    }
+
+    /// The difference with who made it, for a condition. No time is in it, and who was named once stays named: the
+    /// message must not change while the cause does not.
+    pub(super) fn attributed(&self, difference: String) -> String {
+        if let Some(author) = self.author() {
+            return format!("{difference}, changed by {}", author.name);
+        }
+        let before = self.before.common().condition(conditions::DRIFT_DETECTED);
+        let named = before
+            .map(|before| &before.message)
+            .filter(|message| message.starts_with(&difference));
+        named.cloned().unwrap_or(difference)
     }
 
     /// Whether nothing that the user did can be the cause of a difference.
@@ -129,7 +159,11 @@ impl<R: Remote> Pass<'_, R> {
             self.report_to_instance(&instance, error);
         }
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Seen { topics, collections } = std::mem::take(&mut *seen);
+        let Seen {
+            topics,
+            collections,
+            items: _,
+        } = std::mem::take(&mut *seen);
         self.engine.wakes.settle(&self.me, topics);
         if let Some(connection) = self
             .connection

@@ -7,7 +7,6 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::api::{CoderInstance, Reference, Scope, annotation, instance};
@@ -17,7 +16,7 @@ use crate::engine::objects::Objects;
 use crate::engine::wake::Topic;
 use crate::engine::{Engine, Error, Note, Reason};
 use crate::mirror::Mirror;
-use crate::mirror::feed::{Feed, SweepFeed};
+use crate::mirror::feed::sweep;
 
 /// What makes a link another one: URL, token, certificates, deployment.
 #[derive(Clone, PartialEq)]
@@ -166,14 +165,19 @@ async fn credentials(engine: &Engine, object: &CoderInstance) -> Result<Credenti
     })
 }
 
-fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) -> Result<Client, Error> {
-    let mut config = Config::new(credentials.url.clone(), SecretString::from(credentials.token.clone()));
-    config.ca_pem.clone_from(&credentials.ca);
-    config.user_agent = format!(
+/// How calls name themselves: the audit log shows it, and by it one operator tells its own writes from another's.
+pub(super) fn user_agent(object: &CoderInstance) -> String {
+    format!(
         "coder-operator/{} ({})",
         env!("CARGO_PKG_VERSION"),
         object.uid().unwrap_or_default()
-    );
+    )
+}
+
+fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) -> Result<Client, Error> {
+    let mut config = Config::new(credentials.url.clone(), SecretString::from(credentials.token.clone()));
+    config.ca_pem.clone_from(&credentials.ca);
+    config.user_agent = user_agent(object);
     config.observer = engine.metrics.clone();
     Client::new(config).map_err(|error| Error::terminal(Reason::InvalidSpec, error.to_string()))
 }
@@ -184,10 +188,8 @@ fn link(engine: &Engine, url: Url, deployment: DeploymentId, client: Client) -> 
         engine.wakes.clone(),
         engine.metrics.clone(),
     ));
-    let stop = CancellationToken::new();
-    let feed = Arc::new(SweepFeed { jitter: engine.chance });
-    tokio::spawn(feed.run(Arc::clone(&mirror), stop.clone()));
-    Link::new(url, deployment, client, mirror, stop)
+    let sweeping = tokio::spawn(sweep::run(Arc::clone(&mirror), engine.chance)).abort_handle();
+    Link::new(url, deployment, client, mirror, sweeping)
 }
 
 /// The first contact pins the deployment; after that only the user's consent changes it.

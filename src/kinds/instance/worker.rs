@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use super::feed::{self, Reader};
 use super::probe::{self, Credentials, Findings};
 use crate::api::instance::{Feed, KIND};
 use crate::api::{CoderInstance, GROUP, InstanceStatus, ObjectKey, Reference, annotation};
@@ -28,6 +29,7 @@ use crate::engine::watch::{Change, Namespaces, Watch};
 use crate::engine::worker::{Running, passes};
 use crate::engine::{Disposition, Engine, Error, Reason};
 use crate::mirror::Waker;
+use crate::mirror::feed::audit::FeedState;
 
 /// Looks again after this long when something is missing that nobody may tell about.
 const SAFETY_NET: Duration = Duration::from_mins(10);
@@ -43,6 +45,8 @@ pub struct InstanceWorker {
     /// What the last good look at each instance used.
     good: Mutex<HashMap<ObjectKey, (Credentials, Arc<Connection>)>>,
     asked: Mutex<HashMap<ObjectKey, Asked>>,
+    /// The readers of audit logs.
+    readers: Mutex<HashMap<ObjectKey, Reader>>,
 }
 
 /// What the user says.
@@ -72,6 +76,7 @@ pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationTok
         backoff: Backoff::default(),
         good: Mutex::default(),
         asked: Mutex::default(),
+        readers: Mutex::default(),
     });
     worker.measure();
     let queue = engine.wakes.queue(KIND);
@@ -117,6 +122,7 @@ impl InstanceWorker {
                 let me = reference(&object);
                 lock(&self.asked).remove(&me.key);
                 lock(&self.good).remove(&me.key);
+                lock(&self.readers).remove(&me.key);
                 self.recent.forget(&object);
                 self.backoff.reset(&me.key);
                 self.engine.connections.forget(&me.key);
@@ -188,7 +194,8 @@ impl InstanceWorker {
         match probe::look(&self.engine, &object, before.as_ref()).await {
             Ok(findings) => {
                 let again = findings.connection.resync;
-                self.fill(&object, &mut status, &findings);
+                let feed = self.feed(&object, &findings.connection)?;
+                self.fill(&object, &mut status, &findings, feed);
                 let generation = object.metadata.generation;
                 conditions::conclude(&mut status.common.conditions, generation, &Verdict::InSync);
                 let news = conditions::note(&mut status.common.conditions, generation, &findings.notes);
@@ -210,8 +217,33 @@ impl InstanceWorker {
         }
     }
 
+    /// Reads the audit log, where that is wanted and possible. Nothing is known of a reader that has just begun.
+    fn feed(&self, object: &CoderInstance, connection: &Arc<Connection>) -> Result<Option<FeedState>, Error> {
+        let me = reference(object);
+        let mut readers = lock(&self.readers);
+        let interval = match feed::plan(object, connection)? {
+            Ok(interval) => interval,
+            Err(obstacle) => {
+                readers.remove(&me.key);
+                return Ok(Some(FeedState::Unavailable(obstacle)));
+            }
+        };
+        if let Some(reader) = readers.get(&me.key).filter(|reader| reader.is(connection, interval)) {
+            return Ok(reader.state());
+        }
+        let reader = Reader::start(
+            &self.engine,
+            me.clone(),
+            connection,
+            probe::user_agent(object),
+            interval,
+        );
+        readers.insert(me.key, reader);
+        Ok(None)
+    }
+
     /// What the look found goes into the status.
-    fn fill(&self, object: &CoderInstance, status: &mut InstanceStatus, findings: &Findings) {
+    fn fill(&self, object: &CoderInstance, status: &mut InstanceStatus, findings: &Findings, feed: Option<FeedState>) {
         let Findings {
             connection,
             license_expires,
@@ -224,7 +256,12 @@ impl InstanceWorker {
         status.roles = connection.user.roles.iter().map(|role| role.name.clone()).collect();
         status.features = connection.features.iter().cloned().collect();
         status.license_expires_at = license_expires.map(Time);
-        status.feed = Some(Feed::Sweep);
+        match feed {
+            Some(FeedState::Reading) => (status.feed, status.feed_reason) = (Some(Feed::AuditLog), None),
+            Some(FeedState::Unavailable(why)) => (status.feed, status.feed_reason) = (Some(Feed::Sweep), Some(why)),
+            // After a restart the status says what was so before, and most likely is.
+            None => drop(status.feed.get_or_insert(Feed::Sweep)),
+        }
         status.rate_limit_bypass = Some(connection.client().bypass());
         status.objects = probe::objects(&self.engine, object);
     }
@@ -292,6 +329,7 @@ impl InstanceWorker {
         let referrers = self.engine.caches.referring(&me);
         if referrers.is_empty() {
             self.engine.connections.forget(&me.key);
+            lock(&self.readers).remove(&me.key);
             match status::set_finalizer(&self.engine.kube, object.as_ref(), false).await {
                 Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => {}
                 result => drop(result?),

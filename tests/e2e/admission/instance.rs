@@ -45,6 +45,17 @@ pub(super) fn rules() -> Vec<Rule> {
             .accepts(json!({"caSecretRef": secret}))
             .accepts(json!({"caConfigMapRef": map})),
         duration(KIND, "spec.resyncInterval", "resyncInterval"),
+        Rule::new(
+            KIND,
+            "spec.feedInterval",
+            "must be a duration longer than zero such as 5s or 1m, or Off",
+        )
+        .refuses(json!({"feedInterval": "off"}))
+        .refuses(json!({"feedInterval": "0s"}))
+        .refuses(json!({"feedInterval": "5"}))
+        .accepts(json!({"feedInterval": "Off"}))
+        .accepts(json!({"feedInterval": "5s"}))
+        .accepts(json!({"feedInterval": "1m30s"})),
     ]
 }
 

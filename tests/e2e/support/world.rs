@@ -81,6 +81,8 @@ impl World {
             "url": self.coder.url,
             "allowInsecureHTTP": self.coder.url.starts_with("http:"),
             "tokenSecretRef": { "name": format!("{name}-token") },
+            // The sweep is what most tests are about; what they do behind the server's back is in no log.
+            "feedInterval": "Off",
         });
         merge(&mut spec, more);
         self.apply_in::<CoderInstance>(namespace, name, spec).await;

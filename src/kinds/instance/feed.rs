@@ -1,0 +1,162 @@
+//! The audit log of an instance: whether it can be read, and what its reader tells.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use crate::api::{CoderInstance, Reference};
+use crate::coder::{AuditEntry, UserId};
+use crate::engine::connection::{Connection, Link};
+use crate::engine::{Engine, Error, Reason};
+use crate::kinds::audit;
+use crate::metrics::Metrics;
+use crate::mirror::feed::audit::{AuditFeed, FeedState, Meaning, Touch};
+use crate::mirror::{Mirror, Waker};
+
+/// The feature without which nothing is logged.
+const FEATURE: &str = "audit_log";
+
+/// How often the log is to be read, or why it cannot be.
+pub(super) fn plan(object: &CoderInstance, connection: &Connection) -> Result<Result<Duration, String>, Error> {
+    let interval = &object.spec.feed_interval;
+    if interval.0 == "Off" {
+        return Ok(Err("feedInterval is Off".to_owned()));
+    }
+    let interval = interval
+        .parse()
+        .map_err(|error| Error::terminal(Reason::InvalidSpec, format!("feedInterval: {error}")))?;
+    if !connection.features.contains(FEATURE) {
+        return Ok(Err("the licence does not include the audit log".to_owned()));
+    }
+    // Others see a part of it, or (before the servers of 2026) an empty log instead of a refusal.
+    if !["owner", "auditor"].iter().any(|role| connection.user.has_role(role)) {
+        return Ok(Err(format!(
+            "user {} is neither Owner nor Auditor",
+            connection.user.username
+        )));
+    }
+    Ok(Ok(interval.max(Duration::from_secs(1))))
+}
+
+/// A reader at work. Dropping it ends the reading.
+pub(super) struct Reader {
+    link: Arc<Link>,
+    interval: Duration,
+    meaning: Arc<Entries>,
+    task: AbortHandle,
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Reader {
+    /// Begins to read.
+    pub(super) fn start(
+        engine: &Arc<Engine>,
+        me: Reference,
+        connection: &Connection,
+        user_agent: String,
+        interval: Duration,
+    ) -> Self {
+        let meaning = Arc::new(Entries {
+            me,
+            engine: Arc::clone(engine),
+            user: connection.user.id,
+            user_agent,
+            state: Mutex::default(),
+        });
+        let feed = AuditFeed {
+            mirror: Arc::clone(connection.mirror()),
+            meaning: meaning.clone(),
+            interval,
+        };
+        let task = tokio::spawn(feed.run(engine.chance)).abort_handle();
+        Self {
+            link: Arc::clone(&connection.link),
+            interval,
+            meaning,
+            task,
+        }
+    }
+
+    /// Whether it reads that deployment as often as that.
+    pub(super) fn is(&self, connection: &Connection, interval: Duration) -> bool {
+        Arc::ptr_eq(&self.link, &connection.link)
+            && self.interval == interval
+            && self.meaning.user == connection.user.id
+    }
+
+    /// Whether it reads; nothing as long as it has not tried.
+    pub(super) fn state(&self) -> Option<FeedState> {
+        self.meaning
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+/// What entries mean to the objects of an instance.
+struct Entries {
+    me: Reference,
+    engine: Arc<Engine>,
+    user: UserId,
+    user_agent: String,
+    state: Mutex<Option<FeedState>>,
+}
+
+impl Entries {
+    /// Our own writes are known. Another operator under the same user has another user agent: it names its instance.
+    fn is_own(&self, entry: &AuditEntry) -> bool {
+        entry.user_agent == self.user_agent && entry.user.as_ref().is_some_and(|user| user.id == self.user)
+    }
+
+    fn metrics(&self) -> &Metrics {
+        &self.engine.metrics
+    }
+}
+
+impl Meaning for Entries {
+    fn touches(&self, mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
+        if self.is_own(entry) || changes_nothing(entry) {
+            return Vec::new();
+        }
+        if entry.resource_type == "license" {
+            // What the licence allows is the instance's to find out.
+            self.engine.wakes.wake(&self.me, Instant::now());
+        }
+        audit::touches(mirror, entry)
+    }
+
+    fn state(&self, state: &FeedState) {
+        let before = self
+            .state
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .replace(state.clone());
+        if before.as_ref() == Some(state) {
+            return;
+        }
+        tracing::info!(instance = %self.me.key, ?state, "the audit log as a feed");
+        if matches!(state, FeedState::Unavailable(_)) {
+            self.metrics().feed_fallback();
+        }
+        // It says so in its status.
+        self.engine.wakes.wake(&self.me, Instant::now());
+    }
+
+    fn read(&self, entries: usize, touches: usize, lag: Option<Duration>) {
+        self.metrics().feed_read(entries, touches, lag);
+    }
+}
+
+/// A write that changed nothing has an empty diff. Deletions, and changes of users (whose roles are not in the diff),
+/// count all the same.
+fn changes_nothing(entry: &AuditEntry) -> bool {
+    entry.diff.is_empty() && entry.action == "write" && entry.resource_type != "user"
+}
