@@ -89,7 +89,9 @@ pub struct GroupSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_policy: Option<MemberPolicy>,
 
-    /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. A user who does not exist
+    /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. When server-side apply
+    /// empties the list, the API server drops the field at first: the condition `MembersUnmanaged` says so, and applying
+    /// `[]` once more removes the members. A user who does not exist
     /// or is not in the organization yet waits in `status.pendingMembers` and never blocks the others.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 5000), inner(length(min = 1, max = 254)), extend("x-kubernetes-list-type" = "set"))]
@@ -130,6 +132,9 @@ pub struct GroupStatus {
     /// Members at the last look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_count: Option<i64>,
+    /// Whether `members` is managed, or was and left members behind.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub members_managed: bool,
     /// Whether the user that owns prebuilt workspaces was added as wanted. Coder never shows it among the members.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prebuilds_member: bool,

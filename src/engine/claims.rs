@@ -67,6 +67,25 @@ impl Claims {
             .insert(who.clone(), claim);
     }
 
+    /// The object is about to create this: from now on it counts as held, so that of several who come this far together
+    /// exactly one goes on. Answers with the claim of the one who was first.
+    pub fn begin(&self, who: &Reference, mine: Claim) -> Result<(), Claim> {
+        let begun = mine.named.as_ref().map(|named| format!("begun {named}"));
+        let mine = Claim {
+            held: mine.held.or(begun),
+            ..mine
+        };
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = wanted.iter().find(|(other, claim)| {
+            other.kind == who.kind && other.key != who.key && claim.held.is_some() && mine.collides(claim)
+        });
+        if let Some((_, first)) = first {
+            return Err(first.clone());
+        }
+        wanted.insert(who.clone(), mine);
+        Ok(())
+    }
+
     /// The object wants nothing.
     pub fn forget(&self, who: &Reference) {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
@@ -99,15 +118,20 @@ pub fn stronger<'a>(mine: &Claim, others: &'a [Claim]) -> Option<&'a Claim> {
 pub fn check(mine: &Claim, others: &[Claim], kind: &str) -> Result<(), Error> {
     match stronger(mine, others) {
         None => Ok(()),
-        Some(owner) => Err(Error::terminal(
-            Reason::Conflict,
-            format!(
-                "{kind} {} manages the same object in Coder: choose another name, or delete one of the two (this one \
-                 takes over when that one goes, if its adoptionPolicy allows it)",
-                owner.key
-            ),
-        )),
+        Some(owner) => Err(conflict(owner, kind)),
     }
+}
+
+/// Another custom resource has it.
+pub fn conflict(owner: &Claim, kind: &str) -> Error {
+    Error::terminal(
+        Reason::Conflict,
+        format!(
+            "{kind} {} manages the same object in Coder: choose another name, or delete one of the two (this one takes \
+             over when that one goes, if its adoptionPolicy allows it)",
+            owner.key
+        ),
+    )
 }
 
 #[cfg(test)]
@@ -132,6 +156,27 @@ mod tests {
     fn the_older_keeps_it() {
         let (old, new) = (claim("b", None, 1), claim("a", None, 2));
         assert!(wins(&old, &new) && !wins(&new, &old));
+    }
+
+    #[test]
+    fn of_two_who_begin_together_exactly_one_goes_on() {
+        let claims = Claims::default();
+        let who = |name: &str| Reference {
+            kind: "CoderGroup",
+            key: ObjectKey::new("ns", name),
+        };
+        let (old, new) = (claim("old", None, 1), claim("new", None, 2));
+        claims.want(&who("old"), old.clone());
+        claims.want(&who("new"), new.clone());
+        assert!(claims.begin(&who("new"), new.clone()).is_ok());
+        assert_eq!(claims.begin(&who("old"), old.clone()).unwrap_err().key.name, "new");
+        let others = claims.against("CoderGroup", &old);
+        assert!(stronger(&old, &others).is_some(), "who has begun goes before the older");
+        claims.want(&who("new"), new);
+        assert!(
+            claims.begin(&who("old"), old).is_ok(),
+            "it did not come to it after all"
+        );
     }
 
     #[test]

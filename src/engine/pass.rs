@@ -292,6 +292,7 @@ impl<R: Remote> Pass<'_, R> {
             let creates = R::creates(change);
             let begun_before = self.status.common().pending_creation.is_some();
             if creates {
+                self.claim_creation(connection, key)?;
                 self.begin_creation(key).await?;
             }
             let cx = self.cx(connection, self.since)?;

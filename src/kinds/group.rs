@@ -368,6 +368,13 @@ impl Remote for Group {
             .map(|wanted| wanted.pending.clone())
             .unwrap_or_default();
         let mut notes = Vec::new();
+        status.members_managed = desired.members.is_some() || (status.members_managed && !group.members.is_empty());
+        if status.members_managed && desired.members.is_none() {
+            let message = "members was managed and is not any more, so the present members stay (server-side apply also \
+                           drops the field when the list becomes empty): apply members: [] once more to remove them, or \
+                           members: [] with memberPolicy: AtLeast to leave them";
+            notes.push(Note::new("MembersUnmanaged", message));
+        }
         if !status.pending_members.is_empty() {
             let message = format!(
                 "not in the organization yet, added as soon as they are: {}",

@@ -1,11 +1,12 @@
 //! Two custom resources that want one object in Coder: one keeps it, the other is told by whom and takes over later.
 
+use kube::Api;
 use serde_json::{Value, json};
 use test_ground::Namespace;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization, Origin};
 
-use crate::support::{Coder, World, cluster, message, ready, simulated_only, stalled};
+use crate::support::{Coder, World, cluster, condition, message, ready, simulated_only, stalled};
 
 const CONFLICT: &str = "Conflict";
 
@@ -201,5 +202,44 @@ async fn a_rename_onto_a_held_name_steals_nothing_and_succeeds_once_the_name_is_
         world.coder.group("default", "elsewhere").await.unwrap()["id"].as_str(),
         id(&b).as_deref()
     );
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_exactly_one_wins_and_the_others_take_their_turns() {
+    simulated_only!("a group named backend is the test's own");
+    let world = World::new("conflict-many").await;
+    let names = ["one", "two", "three", "four"];
+    for name in names {
+        world
+            .apply::<CoderGroup>(name, json!({ "organization": "default", "name": "backend" }))
+            .await;
+    }
+    let api: Api<CoderGroup> = world.api();
+    let mut left: Vec<&str> = names.to_vec();
+    while !left.is_empty() {
+        let mut winners = Vec::new();
+        world
+            .until("each of them is Ready or Stalled", async || {
+                let list = api.list(&kube::api::ListParams::default()).await.unwrap();
+                let done = |group: &CoderGroup| ready(group) || condition(group, "Stalled").is_some();
+                list.items.len() == left.len() && list.iter().all(done) && list.iter().any(ready)
+            })
+            .await;
+        for group in api.list(&kube::api::ListParams::default()).await.unwrap() {
+            if ready(&group) {
+                winners.push(group.metadata.name.clone().unwrap());
+            } else {
+                assert!(stalled::<CoderGroup>(CONFLICT)(&group), "{:?}", group.status);
+            }
+        }
+        let [winner] = winners.as_slice() else {
+            panic!("exactly one wins: {winners:?}")
+        };
+        world.delete::<CoderGroup>(winner).await;
+        world.gone::<CoderGroup>(winner).await;
+        left.retain(|name| name != winner);
+    }
+    assert!(world.coder.group("default", "backend").await.is_none());
     world.finish().await;
 }

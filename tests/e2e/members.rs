@@ -299,3 +299,33 @@ async fn group_sync_is_warned_of_while_members_are_managed() {
         .await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_list_that_server_side_apply_empties_is_never_lost_in_silence() {
+    let world = World::new("members-emptied").await;
+    let name = world.name("emptied");
+    let spec = |members: &[&str]| json!({ "organization": "default", "name": name, "members": members });
+    world.apply::<CoderGroup>("emptied", spec(&["ann"])).await;
+    world.wait::<CoderGroup>("emptied", ready).await;
+    assert_eq!(world.coder.members("default", &name).await, ["ann"]);
+    // The API server drops the field: the items were ours, and nothing of the list is left.
+    world.apply::<CoderGroup>("emptied", spec(&[])).await;
+    world
+        .wait::<CoderGroup>("emptied", |group| {
+            condition(group, "MembersUnmanaged").is_some() && ready(group)
+        })
+        .await;
+    assert_eq!(world.coder.members("default", &name).await, ["ann"]);
+    world.apply::<CoderGroup>("emptied", spec(&[])).await;
+    world
+        .until("ann is removed", async || {
+            world.coder.members("default", &name).await.is_empty()
+        })
+        .await;
+    world
+        .wait::<CoderGroup>("emptied", |group| {
+            condition(group, "MembersUnmanaged").is_none() && ready(group)
+        })
+        .await;
+    world.finish().await;
+}

@@ -46,6 +46,7 @@ impl<R: Remote> Pass<'_, R> {
         let may_be_ours = refusal.outcome_unknown() || (exists && begun_before);
         if !may_be_ours {
             self.status.common_mut().pending_creation = None;
+            self.unclaim_creation(connection, key);
         }
         if !exists {
             return Err(error);

@@ -24,6 +24,24 @@ impl<R: Remote> Pass<'_, R> {
         self.check_claim(&mine, &others)
     }
 
+    /// Refuses when another custom resource has begun to create the same.
+    pub(super) fn claim_creation(&self, connection: &Connection, key: &str) -> Result<(), Error> {
+        let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
+        self.engine.claims.begin(&self.me, mine).map_err(|first| {
+            self.depend(Topic::Object(Reference {
+                kind: R::Kind::KIND,
+                key: first.key.clone(),
+            }));
+            claims::conflict(&first, R::Kind::KIND)
+        })
+    }
+
+    /// The creation did not come about: others may have the name.
+    pub(super) fn unclaim_creation(&self, connection: &Connection, key: &str) {
+        let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
+        self.engine.claims.want(&self.me, mine);
+    }
+
     /// Refuses when another custom resource holds the very object that was found.
     pub(in crate::engine) fn claim_found(
         &self,
