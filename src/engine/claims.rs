@@ -69,7 +69,7 @@ impl Claims {
 
     /// The object is about to create this: from now on it counts as held, so that of several who come this far together
     /// exactly one goes on. Answers with the claim of the one who was first.
-    pub fn begin(&self, who: &Reference, mine: Claim) -> Result<(), Claim> {
+    pub fn begin(&self, who: &Reference, mine: Claim) -> Result<(), Box<Claim>> {
         let begun = mine.named.as_ref().map(|named| format!("begun {named}"));
         let mine = Claim {
             held: mine.held.or(begun),
@@ -80,7 +80,7 @@ impl Claims {
             other.kind == who.kind && other.key != who.key && claim.held.is_some() && mine.collides(claim)
         });
         if let Some((_, first)) = first {
-            return Err(first.clone());
+            return Err(Box::new(first.clone()));
         }
         wanted.insert(who.clone(), mine);
         Ok(())

@@ -7,7 +7,7 @@ use crate::coder::{self, OrganizationId};
 use crate::engine::{Cx, Error, Reason};
 use crate::mirror::Interest;
 
-use super::organization::Members;
+use super::members::Members;
 
 /// Absence from a list of the deployment or of an organization means absence.
 ///

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use super::group::Groups;
 use super::license::Licenses;
-use super::organization::{Members, Organizations};
+use super::members::Members;
+use super::organization::Organizations;
 use super::workspace_proxy::Proxies;
 use crate::coder::{AuditEntry, OrganizationId, UserId};
 use crate::mirror::feed::audit::Touch;

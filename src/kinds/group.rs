@@ -11,7 +11,9 @@ use kube::ResourceExt;
 
 use super::absence;
 use super::field::{Differences, Field};
-use super::organization::{MemberItem, Members, Organizations, Parent, parent};
+use super::members::{MemberItem, Members};
+use super::organization::Organizations;
+use super::parent::{Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, Client, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};

@@ -10,7 +10,9 @@ mod field;
 pub mod group;
 pub mod instance;
 pub mod license;
+mod members;
 pub mod organization;
+mod parent;
 #[cfg(test)]
 mod properties;
 pub mod workspace_proxy;

@@ -3,24 +3,26 @@
 //! Coder keeps answering for deleted organizations by id, so the list decides what is there. Servers before v2.20 erase
 //! an organization with everything in it, so the operator looks before it deletes.
 
+mod contents;
+mod sharing;
+
 use std::fmt;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::absence;
 use super::field::{Differences, Field};
 use super::group::Groups;
-use crate::api::{
-    CoderOrganization, DeletionPolicy, Kind, ObjectKey, ObjectRef, OrganizationStatus, Origin, WorkspaceSharing,
-    group::organization_reference, rules,
-};
+use super::parent;
+use crate::api::{CoderOrganization, DeletionPolicy, OrganizationStatus, Origin, WorkspaceSharing, rules};
 use crate::coder::{
-    self, Client, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization, UserId,
+    self, Client, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization,
 };
 use crate::engine::remote::deletion_refused;
 use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
-use crate::mirror::{Collection, Interest};
+use crate::mirror::Collection;
+use contents::look_first;
+use sharing::{SHARING_KEY, Sharing, SharingItem};
 
 /// The rule.
 pub struct Organization;
@@ -100,7 +102,7 @@ impl Remote for Organization {
 
     async fn resolve(_: &Cx<'_>, object: &CoderOrganization) -> Result<Desired, Error> {
         let spec = &object.spec;
-        let name = name(object);
+        let name = parent::name(object);
         if !rules::is_name(&name, rules::NAME_MAX) {
             let message =
                 format!("{name} is no valid Coder name (at most 32 letters, digits and single hyphens): set spec.name");
@@ -355,155 +357,12 @@ fn refuses_by_itself(version: &str) -> bool {
     coder::is_at_least(version, (2, 20))
 }
 
-/// What an older server would erase without asking.
-async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> Result<(), Error> {
-    let me = cx.connection.user.id;
-    let mut held = Vec::new();
-    let groups = cx.list(&Groups(id), Interest::Any).await?;
-    held.extend(counted(
-        "group",
-        groups
-            .iter()
-            .filter(|group| !group.is_everyone())
-            .map(|group| &*group.name),
-    ));
-    let members = cx.list(&Members(id), Interest::Any).await?;
-    held.extend(counted(
-        "member",
-        members
-            .iter()
-            .filter(|member| member.id != me)
-            .map(|member| &*member.username),
-    ));
-    let templates = cx.list(&Templates(id), Interest::Any).await?;
-    held.extend(counted("template", templates.iter().map(|template| &*template.name)));
-    let keys = cx.list(&ProvisionerKeys(id), Interest::Any).await?;
-    held.extend(counted("provisioner key", keys.iter().map(|key| &*key.name)));
-    let roles = cx.list(&CustomRoles(id), Interest::Any).await?;
-    held.extend(counted("custom role", roles.iter().map(|role| &**role)));
-    if held.is_empty() {
-        return Ok(());
-    }
-    let message = format!(
-        "organization {name} still holds {}: this version of Coder would erase all of it, so delete it there first",
-        held.join(", ")
-    );
-    Err(Error::waiting(Reason::DependentsExist, message))
-}
-
-fn counted<'a>(noun: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let mut names: Vec<&str> = names.collect();
-    names.sort_unstable();
-    let first = names.iter().take(3).copied().collect::<Vec<_>>().join(", ");
-    match names.len() {
-        0 => None,
-        1 => Some(format!("1 {noun} ({first})")),
-        count @ 2..=3 => Some(format!("{count} {noun}s ({first})")),
-        count => Some(format!("{count} {noun}s ({first} …)")),
-    }
-}
-
 fn owners(sharing: WorkspaceSharing) -> ShareableOwners {
     match sharing {
         WorkspaceSharing::None => ShareableOwners::None,
         WorkspaceSharing::Everyone => ShareableOwners::Everyone,
         WorkspaceSharing::ServiceAccounts => ShareableOwners::ServiceAccounts,
     }
-}
-
-/// An organization that another object lives in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parent {
-    /// Its id.
-    pub id: OrganizationId,
-    /// Its name in Coder.
-    pub name: String,
-}
-
-/// The organization that a spec names, by reference or by Coder's own name or id. Waits for it.
-///
-/// # Errors
-/// Waiting, when it is not there yet.
-pub async fn parent(
-    cx: &Cx<'_>,
-    instance: &ObjectKey,
-    reference: Option<&ObjectRef>,
-    plain: Option<&str>,
-) -> Result<Parent, Error> {
-    let found = match (reference, plain) {
-        (Some(reference), _) => {
-            let organization = referenced(cx, instance, reference)?;
-            match organization.status.as_ref().and_then(|status| status.id.as_ref()) {
-                Some(id) => cx.get(&Organizations, id).await?,
-                None if cx.objects.have_status() => return Err(not_yet(&organization)),
-                None => {
-                    let name = name(&organization);
-                    let found = cx
-                        .find(&Organizations, |one| one.name.eq_ignore_ascii_case(&name))
-                        .await?;
-                    Some(found.ok_or_else(|| not_yet(&organization))?)
-                }
-            }
-        }
-        (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
-        (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
-        (None, Some(name)) => {
-            cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name))
-                .await?
-        }
-        (None, None) => {
-            let message = "set exactly one of organizationRef and organization";
-            return Err(Error::terminal(Reason::InvalidSpec, message));
-        }
-    };
-    let Some(organization) = found else {
-        let what = plain.unwrap_or("of organizationRef");
-        let message = format!("organization {what} does not exist in Coder, or this token does not see it");
-        return Err(Error::waiting(Reason::DependencyNotReady, message));
-    };
-    Ok(Parent {
-        id: organization.id,
-        name: organization.name,
-    })
-}
-
-/// The referenced custom resource, if it is to be referred to.
-fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Result<Arc<CoderOrganization>, Error> {
-    let key = organization_reference(reference, &cx.me.key.namespace).key;
-    let waiting = |why: &str| {
-        Err(Error::waiting(
-            Reason::DependencyNotReady,
-            format!("CoderOrganization {key} {why}"),
-        ))
-    };
-    let Some(object) = cx.object::<CoderOrganization>(&key) else {
-        return waiting("does not exist");
-    };
-    if object.instance_key() != *instance {
-        let message = format!(
-            "CoderOrganization {key} belongs to CoderInstance {}, this object to {instance}: both must name the same",
-            object.instance_key()
-        );
-        return Err(Error::terminal(Reason::InvalidSpec, message));
-    }
-    if object.metadata.deletion_timestamp.is_some() {
-        return waiting("is being deleted");
-    }
-    Ok(object)
-}
-
-fn not_yet(organization: &CoderOrganization) -> Error {
-    let message = format!("CoderOrganization {} is not in Coder yet", organization.key());
-    Error::waiting(Reason::DependencyNotReady, message)
-}
-
-/// The name in Coder.
-fn name(organization: &CoderOrganization) -> String {
-    organization
-        .spec
-        .name
-        .clone()
-        .unwrap_or_else(|| organization.key().name)
 }
 
 /// All organizations that the token may see and that are not deleted.
@@ -534,150 +393,6 @@ fn steady(organization: coder::Organization) -> coder::Organization {
         updated_at: None,
         default_org_member_roles: None,
         ..organization
-    }
-}
-
-/// The members of an organization.
-#[derive(Clone, Debug)]
-pub struct Members(pub OrganizationId);
-
-/// A member, by all that somebody may be called.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MemberItem {
-    /// The user's id.
-    pub id: UserId,
-    /// The user's name.
-    pub username: String,
-    /// The user's email.
-    pub email: String,
-    /// The roles in the organization, sorted.
-    pub roles: Vec<String>,
-}
-
-impl Collection for Members {
-    type Item = MemberItem;
-    const NAME: &'static str = "members";
-    const AUDITED: bool = true;
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &MemberItem) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<MemberItem>, coder::Error> {
-        let members = client.list_members(self.0).await?.into_iter();
-        Ok(members
-            .map(|member| {
-                let mut roles: Vec<String> = member.roles.into_iter().map(|role| role.name).collect();
-                roles.sort();
-                MemberItem {
-                    id: member.user_id,
-                    username: member.username,
-                    email: member.email,
-                    roles,
-                }
-            })
-            .collect())
-    }
-}
-
-const SHARING_KEY: &str = "settings";
-
-/// The workspace sharing of an organization: always one item.
-#[derive(Clone, Debug)]
-struct Sharing(OrganizationId);
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct SharingItem {
-    owners: ShareableOwners,
-    globally_disabled: bool,
-}
-
-impl Collection for Sharing {
-    type Item = SharingItem;
-    const NAME: &'static str = "workspace_sharing";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(_: &SharingItem) -> String {
-        SHARING_KEY.to_owned()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<SharingItem>, coder::Error> {
-        let settings = client.workspace_sharing(self.0).await?;
-        Ok(vec![SharingItem {
-            owners: settings.owners(),
-            globally_disabled: settings.sharing_globally_disabled,
-        }])
-    }
-}
-
-/// The templates of an organization.
-#[derive(Clone, Debug)]
-struct Templates(OrganizationId);
-
-impl Collection for Templates {
-    type Item = coder::Template;
-    const NAME: &'static str = "templates";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &coder::Template) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::Template>, coder::Error> {
-        client.list_templates(self.0).await
-    }
-}
-
-/// The provisioner keys of an organization.
-#[derive(Clone, Debug)]
-struct ProvisionerKeys(OrganizationId);
-
-impl Collection for ProvisionerKeys {
-    type Item = coder::ProvisionerKey;
-    const NAME: &'static str = "provisioner_keys";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &coder::ProvisionerKey) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::ProvisionerKey>, coder::Error> {
-        client.list_provisioner_keys(self.0).await
-    }
-}
-
-/// The names of the custom roles of an organization.
-#[derive(Clone, Debug)]
-struct CustomRoles(OrganizationId);
-
-impl Collection for CustomRoles {
-    type Item = String;
-    const NAME: &'static str = "custom_roles";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &String) -> String {
-        item.clone()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<String>, coder::Error> {
-        let roles = client.list_organization_roles(self.0).await?.into_iter();
-        Ok(roles.filter(|role| !role.built_in).map(|role| role.name).collect())
     }
 }
 
