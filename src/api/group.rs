@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{CommonSpec, ObjectRef};
-use super::kind::{Kind, KindStatus, ObjectKey, Reference, Scope};
+use super::kind::{Kind, ObjectKey, Reference, Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
 
@@ -143,19 +143,10 @@ pub struct GroupStatus {
     pub pending_members: Vec<String>,
 }
 
-impl Kind for CoderGroup {
-    const KIND: &'static str = "CoderGroup";
-    const SCOPE: Scope = Scope::Organization;
-    type Status = GroupStatus;
+kind!(CoderGroup, Scope::Organization, GroupStatus, references);
 
-    fn common(&self) -> &CommonSpec {
-        &self.spec.common
-    }
-
-    fn status(&self) -> Option<&GroupStatus> {
-        self.status.as_ref()
-    }
-
+impl CoderGroup {
+    /// The organization that it points at.
     fn references(&self) -> Vec<Reference> {
         let own = self.namespace().unwrap_or_default();
         self.spec
@@ -170,21 +161,7 @@ impl Kind for CoderGroup {
 #[must_use]
 pub fn organization_reference(reference: &ObjectRef, own: &str) -> Reference {
     Reference {
-        kind: super::CoderOrganization::KIND,
+        kind: <super::CoderOrganization as Kind>::KIND,
         key: ObjectKey::new(reference.namespace.as_deref().unwrap_or(own), &reference.name),
-    }
-}
-
-impl KindStatus for GroupStatus {
-    fn common(&self) -> &CommonStatus {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut CommonStatus {
-        &mut self.common
-    }
-
-    fn has_remote(&self) -> bool {
-        self.id.is_some()
     }
 }

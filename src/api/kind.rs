@@ -84,6 +84,45 @@ pub trait KindStatus:
     fn has_remote(&self) -> bool;
 }
 
+/// Makes a custom resource a [`Kind`]: where it lives, its status (with the fields `common` and `id`), and, where it points
+/// at others, that it has a method `references`.
+macro_rules! kind {
+    ($kind:ident, $scope:expr, $status:ident $(, $references:ident)?) => {
+        impl $crate::api::Kind for $kind {
+            const KIND: &'static str = stringify!($kind);
+            const SCOPE: $crate::api::Scope = $scope;
+            type Status = $status;
+
+            fn common(&self) -> &$crate::api::CommonSpec {
+                &self.spec.common
+            }
+
+            fn status(&self) -> Option<&$status> {
+                self.status.as_ref()
+            }
+
+            $(fn references(&self) -> Vec<$crate::api::Reference> {
+                $kind::$references(self)
+            })?
+        }
+
+        impl $crate::api::KindStatus for $status {
+            fn common(&self) -> &$crate::api::CommonStatus {
+                &self.common
+            }
+
+            fn common_mut(&mut self) -> &mut $crate::api::CommonStatus {
+                &mut self.common
+            }
+
+            fn has_remote(&self) -> bool {
+                self.id.is_some()
+            }
+        }
+    };
+}
+pub(super) use kind;
+
 /// Namespace and name of a Kubernetes object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {

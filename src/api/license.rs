@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{CommonSpec, SecretKeyRef};
 use super::duration::DurationString;
-use super::kind::{Kind, KindStatus, Scope};
+use super::kind::{Scope, kind};
 use super::status::{CommonStatus, optional_time_schema};
 
 /// A licence in Coder. The JWT never leaves memory; it is matched with what Coder holds by its claims.
@@ -94,30 +94,4 @@ pub struct LicenseStatus {
     pub grace_ends_at: Option<Time>,
 }
 
-impl Kind for CoderLicense {
-    const KIND: &'static str = "CoderLicense";
-    const SCOPE: Scope = Scope::Deployment;
-    type Status = LicenseStatus;
-
-    fn common(&self) -> &CommonSpec {
-        &self.spec.common
-    }
-
-    fn status(&self) -> Option<&LicenseStatus> {
-        self.status.as_ref()
-    }
-}
-
-impl KindStatus for LicenseStatus {
-    fn common(&self) -> &CommonStatus {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut CommonStatus {
-        &mut self.common
-    }
-
-    fn has_remote(&self) -> bool {
-        self.id.is_some()
-    }
-}
+kind!(CoderLicense, Scope::Deployment, LicenseStatus);

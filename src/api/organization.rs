@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::CommonSpec;
-use super::kind::{Kind, KindStatus, Scope};
+use super::kind::{Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
 
@@ -100,30 +100,4 @@ pub struct OrganizationStatus {
     pub name: Option<String>,
 }
 
-impl Kind for CoderOrganization {
-    const KIND: &'static str = "CoderOrganization";
-    const SCOPE: Scope = Scope::Deployment;
-    type Status = OrganizationStatus;
-
-    fn common(&self) -> &CommonSpec {
-        &self.spec.common
-    }
-
-    fn status(&self) -> Option<&OrganizationStatus> {
-        self.status.as_ref()
-    }
-}
-
-impl KindStatus for OrganizationStatus {
-    fn common(&self) -> &CommonStatus {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut CommonStatus {
-        &mut self.common
-    }
-
-    fn has_remote(&self) -> bool {
-        self.id.is_some()
-    }
-}
+kind!(CoderOrganization, Scope::Deployment, OrganizationStatus);

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{CommonSpec, SecretKeyRef};
-use super::kind::{Kind, KindStatus, Scope};
+use super::kind::{Scope, kind};
 use super::rules;
 use super::status::{CommonStatus, optional_time_schema};
 
@@ -97,30 +97,4 @@ pub struct WorkspaceProxyStatus {
     pub last_handled_rotate: Option<String>,
 }
 
-impl Kind for CoderWorkspaceProxy {
-    const KIND: &'static str = "CoderWorkspaceProxy";
-    const SCOPE: Scope = Scope::Deployment;
-    type Status = WorkspaceProxyStatus;
-
-    fn common(&self) -> &CommonSpec {
-        &self.spec.common
-    }
-
-    fn status(&self) -> Option<&WorkspaceProxyStatus> {
-        self.status.as_ref()
-    }
-}
-
-impl KindStatus for WorkspaceProxyStatus {
-    fn common(&self) -> &CommonStatus {
-        &self.common
-    }
-
-    fn common_mut(&mut self) -> &mut CommonStatus {
-        &mut self.common
-    }
-
-    fn has_remote(&self) -> bool {
-        self.id.is_some()
-    }
-}
+kind!(CoderWorkspaceProxy, Scope::Deployment, WorkspaceProxyStatus);
