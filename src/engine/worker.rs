@@ -276,15 +276,19 @@ fn reference<K: Kind>(object: &K) -> Reference {
     }
 }
 
-fn face<R: Remote>(object: &R::Kind) -> Face {
-    let meta = object.meta();
+/// The annotations by which users ask for something, by name.
+pub fn our_annotations(object: &impl ResourceExt) -> Vec<(String, String)> {
     let prefix = format!("{GROUP}/");
-    let annotations = object
+    object
         .annotations()
         .iter()
         .filter(|(name, _)| name.starts_with(&prefix))
         .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
+        .collect()
+}
+
+fn face<R: Remote>(object: &R::Kind) -> Face {
+    let meta = object.meta();
     let foreign_finalizers = object
         .finalizers()
         .iter()
@@ -302,7 +306,7 @@ fn face<R: Remote>(object: &R::Kind) -> Face {
         asked: Asked {
             generation: meta.generation,
             deleting: meta.deletion_timestamp.is_some(),
-            annotations,
+            annotations: our_annotations(object),
             foreign_finalizers,
         },
         shown: Shown {

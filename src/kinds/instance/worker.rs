@@ -18,15 +18,15 @@ use tracing::Instrument;
 use super::feed::{self, Reader};
 use super::probe::{self, Credentials, Findings};
 use crate::api::instance::{Feed, KIND};
-use crate::api::{CoderInstance, GROUP, InstanceStatus, ObjectKey, Reference, annotation};
+use crate::api::{CoderInstance, InstanceStatus, ObjectKey, Reference, annotation};
 use crate::engine::backoff::Backoff;
 use crate::engine::conditions::{self, Verdict};
 use crate::engine::connection::Connection;
-use crate::engine::status::{self, FINALIZER, Guard, Recent, has_finalizer};
+use crate::engine::status::{self, Guard, Recent, has_finalizer};
 use crate::engine::teardown::dependents;
 use crate::engine::wake::Topic;
 use crate::engine::watch::{Change, Namespaces, Watch};
-use crate::engine::worker::{Running, passes};
+use crate::engine::worker::{Running, our_annotations, passes};
 use crate::engine::{Disposition, Engine, Error, Reason};
 use crate::mirror::Waker;
 use crate::mirror::feed::audit::FeedState;
@@ -416,17 +416,10 @@ fn handled(object: &CoderInstance, status: &mut InstanceStatus) {
 }
 
 fn asked(object: &CoderInstance) -> Asked {
-    let prefix = format!("{GROUP}/");
-    let annotations = object
-        .annotations()
-        .iter()
-        .filter(|(name, _)| name.starts_with(&prefix) && *name != FINALIZER)
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect();
     (
         object.metadata.generation,
         object.metadata.deletion_timestamp.is_some(),
-        annotations,
+        our_annotations(object),
     )
 }
 
