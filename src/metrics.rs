@@ -56,6 +56,7 @@ pub struct Metrics {
     pass_seconds: Family<KindLabel, Histogram>,
     calls: Family<CallLabels, Counter>,
     drifts: Family<DriftLabels, Counter>,
+    drift_repeats: Family<KindLabel, Counter>,
     unreadable: Family<KindLabel, Counter>,
     feed: FeedNumbers,
     lists: Family<ListLabels, Counter>,
@@ -136,6 +137,12 @@ impl Metrics {
             "Changes made behind the operator's back that it found",
             drifts.clone(),
         );
+        let drift_repeats = Family::default();
+        registry.register(
+            "drift_repeats",
+            "Fights: objects of which a field was set back after the same author more than 3 times within an hour",
+            drift_repeats.clone(),
+        );
         let unreadable = Family::default();
         registry.register(
             "unreadable_objects",
@@ -157,6 +164,7 @@ impl Metrics {
             pass_seconds,
             calls,
             drifts,
+            drift_repeats,
             unreadable,
             feed,
             lists,
@@ -175,6 +183,11 @@ impl Metrics {
     /// Drift was found, and corrected or reported.
     pub fn drift(&self, kind: &'static str, handling: &'static str) {
         self.drifts.get_or_create(&DriftLabels { kind, handling }).inc();
+    }
+
+    /// Somebody and the operator change the same field back and forth.
+    pub fn drift_repeats(&self, kind: &'static str) {
+        self.drift_repeats.get_or_create(&KindLabel { kind }).inc();
     }
 
     /// An object could not be read.

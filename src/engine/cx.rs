@@ -45,7 +45,7 @@ pub struct Seen {
     pub topics: HashSet<Topic>,
     /// In Coder, by [`Collection::id`].
     pub collections: Vec<String>,
-    /// The items of them that were found, by collection and item.
+    /// The items of them that were looked for, by collection and item.
     pub items: Vec<(String, String)>,
 }
 
@@ -90,11 +90,8 @@ impl Cx<'_> {
     /// What the list call answered.
     pub async fn get<C: Collection>(&self, collection: &C, id: &str) -> Result<Option<C::Item>, Error> {
         let snapshot = self.list(collection, Interest::Item(id.to_owned())).await?;
-        let found = snapshot.get(id).cloned();
-        if found.is_some() {
-            self.seen().items.push((collection.id(), id.to_owned()));
-        }
-        Ok(found)
+        self.seen().items.push((collection.id(), id.to_owned()));
+        Ok(snapshot.get(id).cloned())
     }
 
     /// The first item that `wanted` accepts. Any change of it wakes the object; while there is none, any change of the

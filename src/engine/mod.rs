@@ -5,7 +5,7 @@
 //!
 //! * [`pass`] is the driver, [`teardown`] the way out of it;
 //! * [`adoption`] decides between creating, managing and taking over; [`claims`] between two custom resources;
-//!   [`access`] who may use a connection;
+//!   [`access`] who may use a connection; [`drift`] tells what somebody else did, and notices a fight;
 //! * [`error`] says what follows from a failure, [`conditions`] how users see it, [`status`] how it is written;
 //! * [`wake`] brings back whoever waits; [`connection`] holds what passes work with; [`objects`] where they look things
 //!   up, [`files`] the same without Kubernetes; [`output`] the Secrets they write; [`cx`] is all of that as a kind
@@ -19,6 +19,7 @@ pub mod claims;
 pub mod conditions;
 pub mod connection;
 pub mod cx;
+pub mod drift;
 pub mod error;
 pub mod files;
 pub mod metadata;
@@ -40,6 +41,7 @@ use k8s_controller::events::{Event, EventRecorder, EventType};
 use kube::Resource;
 
 pub use cx::Cx;
+pub use drift::Deviation;
 pub use error::{Disposition, Error, Reason};
 pub use remote::{Note, Remote, Report, Target};
 
@@ -48,6 +50,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use claims::Claims;
 use connection::Connections;
+use drift::Fights;
 use metadata::MetadataCache;
 use objects::Caches;
 use output::Outputs;
@@ -65,6 +68,8 @@ pub struct Engine {
     pub wakes: Arc<Wakes>,
     /// Who wants what by name.
     pub claims: Claims,
+    /// What was set back lately.
+    pub fights: Fights,
     /// The connections to Coder.
     pub connections: Connections,
     /// Secrets that the operator writes.

@@ -149,7 +149,8 @@ impl<R: Remote> Pass<'_, R> {
             };
             self.tell_changes(done).await;
             self.status.common_mut().pending_creation = None;
-            return Ok(R::report(&desired, &now, &mut self.status, (self.engine.now)()));
+            let report = R::report(&desired, &now, &mut self.status, (self.engine.now)());
+            return Ok(self.with_fights(report));
         }
         let changes = R::plan(&desired, observed.as_ref());
         let left: Vec<String> = changes.iter().map(ToString::to_string).collect();
@@ -172,8 +173,7 @@ impl<R: Remote> Pass<'_, R> {
         R::check(&desired, &observed)?;
         let changes = R::plan(&desired, Some(&observed));
         let report = R::report(&desired, &observed, &mut self.status, (self.engine.now)());
-        let lines: Vec<String> = changes.iter().map(ToString::to_string).collect();
-        let drift = (!lines.is_empty()).then(|| self.attributed(lines.join("; ")));
+        let drift = (!changes.is_empty()).then(|| self.drift_of(&changes));
         if let Some(drift) = &drift
             && self
                 .before
@@ -309,11 +309,15 @@ impl<R: Remote> Pass<'_, R> {
                 }
                 Err(error) => return Err(error),
             }
-            let drift = !creates && self.was_in_sync() && R::corrects_drift(change, &self.before);
+            let deviations = if self.was_in_sync() {
+                R::deviations(change, &self.before)
+            } else {
+                Vec::new()
+            };
             done.push(Done {
                 text: change.to_string(),
                 creates,
-                drift,
+                deviations,
             });
             if creates {
                 self.record_creation(desired, observed.as_ref()).await?;

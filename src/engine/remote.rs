@@ -6,6 +6,7 @@ use std::future::Future;
 use jiff::Timestamp;
 
 use super::cx::Cx;
+use super::drift::Deviation;
 use super::error::{Error, Reason};
 use crate::api::{DeletionPolicy, Kind, Origin};
 use crate::metrics::Samples;
@@ -63,11 +64,9 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// Whether the change makes a new object in Coder. After it, the rest of the plan is made anew.
     fn creates(change: &Self::Change) -> bool;
 
-    /// Whether a change that the spec did not ask for just now (its generation was in sync before) sets back what
-    /// somebody else did. Not so for what was waited for.
-    fn corrects_drift(_change: &Self::Change, _before: &<Self::Kind as Kind>::Status) -> bool {
-        true
-    }
+    /// What somebody else did that a change sets right, one deviation a field; the spec did not ask for it just now (its
+    /// generation was in sync before). None for what was waited for, or asked for otherwise.
+    fn deviations(change: &Self::Change, before: &<Self::Kind as Kind>::Status) -> Vec<Deviation>;
 
     /// Makes the call. Answers with what Coder holds afterwards.
     fn apply(

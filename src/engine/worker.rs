@@ -141,6 +141,7 @@ where
                 self.recent.forget(object.as_ref());
                 self.backoff.reset(&me.key);
                 self.engine.claims.forget(&me);
+                self.engine.fights.forget(&me);
                 self.engine.wakes.settle(&me, std::collections::HashSet::new());
                 if let Some(connection) = self.engine.connections.last(&object.instance_key()) {
                     connection.mirror().retain_subscriptions(&me, &[]);

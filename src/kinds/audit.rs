@@ -1,60 +1,87 @@
 //! What an entry of the audit log says about which collection.
-//!
-//! Not every change is in the log. What it leaves out (recording 14): workspace sharing, a proxy's health, and before
-//! the servers of 2026 the settings of group sync. Their collections are not [`Collection::AUDITED`] and keep the short
-//! sweep.
 
 use std::collections::BTreeSet;
 
-use super::group::Groups;
+use super::group::{GroupSync, Groups};
 use super::license::Licenses;
 use super::members::Members;
-use super::organization::Organizations;
+use super::organization::{Organizations, Sharing};
 use super::workspace_proxy::Proxies;
 use crate::coder::{AuditEntry, OrganizationId, UserId};
-use crate::mirror::feed::audit::Touch;
-use crate::mirror::{Collection, Mirror};
+use crate::mirror::feed::Touch;
+use crate::mirror::{Collection, Fields, Mirror};
+
+/// Collections with changes that are not in the log of every server (recording 14): they keep the short sweep.
+const UNRECORDED: [&str; 3] = [
+    // The settings of workspace sharing are written without an entry.
+    Sharing::NAME,
+    // A proxy's health is nobody's doing.
+    Proxies::NAME,
+    // The settings of group sync have entries only on the servers of 2026.
+    GroupSync::NAME,
+];
+
+/// Whether the log of every server names every change of that collection that matters. [`touches`] knows its entries.
+pub(super) fn covers<C: Collection>() -> bool {
+    !UNRECORDED.contains(&C::NAME)
+}
 
 /// What is to be looked at again because of an entry. Refused calls are none of the caller's.
 pub(super) fn touches(mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
     let object = entry.resource_id.to_string();
-    match entry.resource_type.as_str() {
-        "organization" => organization(mirror, entry),
-        "group" => entry
-            .organization()
-            .map(|within| item(&Groups(within), object))
-            .into_iter()
-            .collect(),
-        "organization_member" => {
-            let Some(within) = entry.organization() else {
-                return Vec::new();
-            };
+    let within = entry.organization();
+    match (entry.resource_type.as_str(), within) {
+        ("organization", _) => organization(mirror, entry),
+        ("group", Some(within)) => vec![item(&Groups(within), object, fields(entry))],
+        ("organization_member", Some(within)) => {
             // Who leaves an organization leaves its groups, without an entry for them.
             let mut touches = groups_of(mirror, within, UserId(entry.resource_id));
-            touches.insert(0, all(&Members(within)));
+            touches.insert(0, item(&Members(within), object, fields(entry)));
             touches
         }
-        "license" => vec![all(&Licenses)],
-        "workspace_proxy" => vec![all(&Proxies)],
-        "user" => user(mirror, entry),
-        "idp_sync_settings_group" => entry
-            .organization()
-            .map(|within| all(&super::group::GroupSync(within)))
-            .into_iter()
-            .collect(),
+        ("idp_sync_settings_group", Some(within)) => vec![whole(&GroupSync(within), fields(entry))],
+        ("workspace_proxy", _) => vec![item(&Proxies, object, fields(entry))],
+        ("license", _) => license(mirror, entry),
+        ("user", _) => user(mirror, entry),
         _ => Vec::new(),
     }
 }
 
 /// A deleted organization takes everything in it along.
 fn organization(mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
-    let mut touches = vec![all(&Organizations)];
+    let mut touches = vec![item(&Organizations, entry.resource_id.to_string(), fields(entry))];
     if entry.action == "delete" {
         let suffix = format!("/{}", entry.resource_id);
         let within = mirror.collections().into_iter().filter(|id| id.ends_with(&suffix));
-        touches.extend(within.map(|collection| Touch { collection, item: None }));
+        touches.extend(within.map(|collection| Touch {
+            collection,
+            item: None,
+            fields: Fields::All,
+        }));
     }
     touches
+}
+
+/// What happens while a licence is missing leaves no entries, but that it came or went does: everything may differ.
+fn license(mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
+    let uuid = entry.resource_id.to_string();
+    let known = mirror.peek(&Licenses);
+    let number = known
+        .as_ref()
+        .and_then(|known| known.iter().find(|license| license.uuid.as_ref() == Some(&uuid)))
+        .map(Licenses::key);
+    let license = Touch {
+        collection: Licenses.id(),
+        item: number,
+        fields: fields(entry),
+    };
+    let others = mirror.collections().into_iter().filter(|id| *id != Licenses.id());
+    let others = others.map(|collection| Touch {
+        collection,
+        item: None,
+        fields: Fields::none(),
+    });
+    [license].into_iter().chain(others).collect()
 }
 
 /// A user's name, status or end shows wherever it is a member.
@@ -66,7 +93,7 @@ fn user(mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
             .peek(&Members(within))
             .is_some_and(|members| members.get(&user.to_string()).is_some());
         if is_member {
-            touches.push(all(&Members(within)));
+            touches.push(item(&Members(within), user.to_string(), Fields::All));
         }
         touches.extend(groups_of(mirror, within, user));
     }
@@ -80,7 +107,7 @@ fn groups_of(mirror: &Mirror, within: OrganizationId, user: UserId) -> Vec<Touch
     };
     let with_user = groups.iter().filter(|group| group.members.contains_key(&user));
     with_user
-        .map(|group| item(&Groups(within), group.id.to_string()))
+        .map(|group| item(&Groups(within), group.id.to_string(), Fields::named(["members"])))
         .collect()
 }
 
@@ -93,16 +120,33 @@ fn organizations(mirror: &Mirror) -> BTreeSet<OrganizationId> {
         .collect()
 }
 
-fn all(collection: &impl Collection) -> Touch {
+/// Which fields of the specs a change of the object itself concerns.
+fn fields(entry: &AuditEntry) -> Fields {
+    if entry.action != "write" {
+        return Fields::All;
+    }
+    // The quota of the group Everyone, whose id is the organization's, is the organization's field.
+    let everyone = entry.organization().is_some_and(|within| within.0 == entry.resource_id);
+    Fields::named(entry.diff.keys().map(|logged| match logged.as_str() {
+        "display_name" => "displayName",
+        "avatar_url" => "avatarURL",
+        "quota_allowance" if everyone => "everyoneQuotaAllowance",
+        "quota_allowance" => "quotaAllowance",
+        other => other,
+    }))
+}
+
+fn whole(collection: &impl Collection, fields: Fields) -> Touch {
     Touch {
         collection: collection.id(),
         item: None,
+        fields,
     }
 }
 
-fn item(collection: &impl Collection, key: String) -> Touch {
+fn item(collection: &impl Collection, key: String, fields: Fields) -> Touch {
     Touch {
-        collection: collection.id(),
         item: Some(key),
+        ..whole(collection, fields)
     }
 }

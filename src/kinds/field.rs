@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::engine::Deviation;
+
 /// From what to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<T> {
@@ -26,23 +28,92 @@ impl<T: Clone + PartialEq> Field<T> {
     }
 }
 
-/// A list of differences for people, as in `displayName "A" → "B", quotaAllowance 20 → 99`.
+/// What a call changes, for people. It reads both ways: as what the call does (`Display`:
+/// `displayName "A" → "B", members +ann`), and as what somebody did that made it necessary ([`Differences::deviations`]:
+/// `displayName "B" → "A"`, `members -ann`).
 #[derive(Default)]
-pub(super) struct Differences(Vec<String>);
+pub(super) struct Differences(Vec<(&'static str, What)>);
+
+enum What {
+    Value { from: String, to: String },
+    List { more: Vec<String>, fewer: Vec<String> },
+}
 
 impl Differences {
-    /// Adds one, if there is one.
+    /// Adds a value, if it differs.
     #[must_use]
-    pub(super) fn and<T: fmt::Debug>(mut self, name: &str, field: Option<&Field<T>>) -> Self {
+    pub(super) fn and<T: fmt::Debug>(mut self, name: &'static str, field: Option<&Field<T>>) -> Self {
         if let Some(Field { from, to }) = field {
-            self.0.push(format!("{name} {from:?} → {to:?}"));
+            let (from, to) = (format!("{from:?}"), format!("{to:?}"));
+            self.0.push((name, What::Value { from, to }));
         }
         self
+    }
+
+    /// Adds a list that gets more entries, and fewer.
+    #[must_use]
+    pub(super) fn list(mut self, name: &'static str, mut more: Vec<String>, mut fewer: Vec<String>) -> Self {
+        more.sort();
+        fewer.sort();
+        self.0.push((name, What::List { more, fewer }));
+        self
+    }
+
+    /// What somebody did, so that this is to be changed.
+    pub(super) fn deviations(&self) -> Vec<Deviation> {
+        let deviations = self.0.iter().map(|(field, what)| {
+            let change = match what {
+                What::Value { from, to } => value(to, from),
+                What::List { more, fewer } => list(fewer, more),
+            };
+            Deviation {
+                field,
+                text: format!("{field} {change}"),
+            }
+        });
+        deviations.collect()
     }
 }
 
 impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join(", "))
+        let lines = self.0.iter().map(|(field, what)| {
+            let change = match what {
+                What::Value { from, to } => value(from, to),
+                What::List { more, fewer } => list(more, fewer),
+            };
+            format!("{field} {change}")
+        });
+        f.write_str(&lines.collect::<Vec<_>>().join(", "))
+    }
+}
+
+fn value(from: &str, to: &str) -> String {
+    format!("{from} → {to}")
+}
+
+fn list(more: &[String], fewer: &[String]) -> String {
+    let more = more.iter().map(|name| format!("+{name}"));
+    let fewer = fewer.iter().map(|name| format!("-{name}"));
+    more.chain(fewer).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn differences_read_both_ways() {
+        let quota = Field { from: 99, to: 20 };
+        let differences = Differences::default()
+            .and("quotaAllowance", Some(&quota))
+            .and("name", None::<&Field<String>>)
+            .list("members", vec!["bob".into(), "ann".into()], vec!["carl".into()]);
+        assert_eq!(
+            differences.to_string(),
+            "quotaAllowance 99 → 20, members +ann +bob -carl"
+        );
+        let texts: Vec<String> = differences.deviations().into_iter().map(|one| one.text).collect();
+        assert_eq!(texts, ["quotaAllowance 20 → 99", "members +carl -ann -bob"]);
     }
 }

@@ -10,13 +10,14 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::absence;
+use super::audit;
 use super::field::{Differences, Field};
 use super::members::{MemberItem, Members};
 use super::organization::Organizations;
 use super::parent::{Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, Client, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
-use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::mirror::{Collection, Interest};
 
 /// The rule.
@@ -95,28 +96,31 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create group {}", request.name),
+            Self::Update { .. } | Self::Members { .. } | Self::Prebuilds(_) => self.differences().fmt(f),
+        }
+    }
+}
+
+impl Change {
+    fn differences(&self) -> Differences {
+        let differences = Differences::default();
+        let names = |users: &BTreeMap<UserId, String>| users.values().cloned().collect();
+        let prebuilds = || vec!["prebuilds".to_owned()];
+        match self {
+            Self::Create(_) => differences,
             Self::Update {
                 name,
                 display_name,
                 avatar_url,
                 quota_allowance,
-            } => Differences::default()
+            } => differences
                 .and("name", name.as_ref())
                 .and("displayName", display_name.as_ref())
                 .and("avatarURL", avatar_url.as_ref())
-                .and("quotaAllowance", quota_allowance.as_ref())
-                .fmt(f),
-            Self::Members { add, remove } => {
-                let list = |users: &BTreeMap<UserId, String>, sign: char| {
-                    let mut names: Vec<String> = users.values().map(|name| format!("{sign}{name}")).collect();
-                    names.sort();
-                    names
-                };
-                let names = [list(add, '+'), list(remove, '-')].concat();
-                write!(f, "members {}", names.join(" "))
-            }
-            Self::Prebuilds(true) => f.write_str("members +prebuilds"),
-            Self::Prebuilds(false) => f.write_str("members -prebuilds"),
+                .and("quotaAllowance", quota_allowance.as_ref()),
+            Self::Members { add, remove } => differences.list("members", names(add), names(remove)),
+            Self::Prebuilds(true) => differences.list("members", prebuilds(), Vec::new()),
+            Self::Prebuilds(false) => differences.list("members", Vec::new(), prebuilds()),
         }
     }
 }
@@ -271,12 +275,16 @@ impl Remote for Group {
         matches!(change, Change::Create(_))
     }
 
-    fn corrects_drift(change: &Change, before: &GroupStatus) -> bool {
+    fn deviations(change: &Change, before: &GroupStatus) -> Vec<Deviation> {
         match change {
-            // Those who were waited for have come; that is no drift.
-            Change::Members { add, remove } => !remove.is_empty() || add.len() > before.pending_members.len(),
-            Change::Prebuilds(_) => false,
-            Change::Create(_) | Change::Update { .. } => true,
+            Change::Create(_) => vec![Deviation::deleted()],
+            // Those who were waited for have come; that is nobody's doing.
+            Change::Members { add, remove } if remove.is_empty() && add.len() <= before.pending_members.len() => {
+                Vec::new()
+            }
+            // Nobody can see it: what differs is the spec.
+            Change::Prebuilds(_) => Vec::new(),
+            Change::Update { .. } | Change::Members { .. } => change.differences().deviations(),
         }
     }
 
@@ -551,7 +559,10 @@ impl From<coder::Group> for GroupItem {
 impl Collection for Groups {
     type Item = GroupItem;
     const NAME: &'static str = "groups";
-    const AUDITED: bool = true;
+
+    fn is_audited() -> bool {
+        audit::covers::<Self>()
+    }
 
     fn id(&self) -> String {
         format!("{}/{}", Self::NAME, self.0)

@@ -8,9 +8,10 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
+use super::audit;
 use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin};
 use crate::coder::{self, Class, Client, LicenseClaims, LicenseId};
-use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::metrics::Samples;
 use crate::mirror::Collection;
 
@@ -46,7 +47,10 @@ pub struct Identity {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
     /// `POST /licenses`.
-    Add,
+    Add {
+        /// Whether another one of ours is there, which it replaces.
+        replaces: bool,
+    },
     /// `DELETE /licenses/{id}` of the one that was replaced.
     RemoveReplaced(LicenseId),
 }
@@ -54,7 +58,7 @@ pub enum Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add => f.write_str("add the licence"),
+            Self::Add { .. } => f.write_str("add the licence"),
             Self::RemoveReplaced(id) => write!(f, "remove licence {id}, which was replaced"),
         }
     }
@@ -130,19 +134,22 @@ impl Remote for License {
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
         match observed {
-            None => vec![Change::Add],
-            Some(Observed { license, .. }) if license.digest != desired.digest => vec![Change::Add],
+            None => vec![Change::Add { replaces: false }],
+            Some(Observed { license, .. }) if license.digest != desired.digest => vec![Change::Add { replaces: true }],
             Some(Observed { superseded, .. }) => superseded.iter().copied().map(Change::RemoveReplaced).collect(),
         }
     }
 
     fn creates(change: &Change) -> bool {
-        matches!(change, Change::Add)
+        matches!(change, Change::Add { .. })
     }
 
-    fn corrects_drift(_: &Change, _: &LicenseStatus) -> bool {
-        // What is removed is what a changed Secret replaced.
-        false
+    fn deviations(change: &Change, _: &LicenseStatus) -> Vec<Deviation> {
+        match change {
+            Change::Add { replaces: false } => vec![Deviation::deleted()],
+            // The Secret changed.
+            Change::Add { replaces: true } | Change::RemoveReplaced(_) => Vec::new(),
+        }
     }
 
     async fn apply(
@@ -152,7 +159,7 @@ impl Remote for License {
         change: &Change,
     ) -> Result<Observed, Error> {
         match (change, observed) {
-            (Change::Add, _) => {
+            (Change::Add { .. }, _) => {
                 let added = cx
                     .coder()
                     .add_license(&desired.jwt)
@@ -321,7 +328,10 @@ impl From<coder::License> for LicenseItem {
 impl Collection for Licenses {
     type Item = LicenseItem;
     const NAME: &'static str = "licenses";
-    const AUDITED: bool = true;
+
+    fn is_audited() -> bool {
+        audit::covers::<Self>()
+    }
 
     fn id(&self) -> String {
         Self::NAME.to_owned()

@@ -1,5 +1,6 @@
 //! The members of an organization, as a collection.
 
+use super::audit;
 use crate::coder::{self, Client, OrganizationId, UserId};
 use crate::mirror::Collection;
 
@@ -23,7 +24,10 @@ pub(super) struct MemberItem {
 impl Collection for Members {
     type Item = MemberItem;
     const NAME: &'static str = "members";
-    const AUDITED: bool = true;
+
+    fn is_audited() -> bool {
+        audit::covers::<Self>()
+    }
 
     fn id(&self) -> String {
         format!("{}/{}", Self::NAME, self.0)

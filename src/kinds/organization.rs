@@ -11,6 +11,7 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::absence;
+use super::audit;
 use super::field::{Differences, Field};
 use super::group::Groups;
 use super::parent;
@@ -19,10 +20,11 @@ use crate::coder::{
     self, Client, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization,
 };
 use crate::engine::remote::deletion_refused;
-use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
 use crate::mirror::Collection;
 use contents::look_first;
-use sharing::{SHARING_KEY, Sharing, SharingItem};
+pub(super) use sharing::Sharing;
+use sharing::{SHARING_KEY, SharingItem};
 
 /// The rule.
 pub struct Organization;
@@ -74,19 +76,28 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create organization {}", request.name),
+            Self::Update { .. } | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().fmt(f),
+        }
+    }
+}
+
+impl Change {
+    fn differences(&self) -> Differences {
+        let differences = Differences::default();
+        match self {
+            Self::Create(_) => differences,
             Self::Update {
                 name,
                 display_name,
                 description,
                 icon,
-            } => Differences::default()
+            } => differences
                 .and("name", name.as_ref())
                 .and("displayName", display_name.as_ref())
                 .and("description", description.as_ref())
-                .and("icon", icon.as_ref())
-                .fmt(f),
-            Self::SetEveryoneQuota(field) => Differences::default().and("everyoneQuotaAllowance", Some(field)).fmt(f),
-            Self::SetSharing(field) => Differences::default().and("workspaceSharing", Some(field)).fmt(f),
+                .and("icon", icon.as_ref()),
+            Self::SetEveryoneQuota(field) => differences.and("everyoneQuotaAllowance", Some(field)),
+            Self::SetSharing(field) => differences.and("workspaceSharing", Some(field)),
         }
     }
 }
@@ -194,6 +205,15 @@ impl Remote for Organization {
 
     fn creates(change: &Change) -> bool {
         matches!(change, Change::Create(_))
+    }
+
+    fn deviations(change: &Change, _: &OrganizationStatus) -> Vec<Deviation> {
+        match change {
+            Change::Create(_) => vec![Deviation::deleted()],
+            Change::Update { .. } | Change::SetEveryoneQuota(_) | Change::SetSharing(_) => {
+                change.differences().deviations()
+            }
+        }
     }
 
     async fn apply(
@@ -372,7 +392,10 @@ pub struct Organizations;
 impl Collection for Organizations {
     type Item = coder::Organization;
     const NAME: &'static str = "organizations";
-    const AUDITED: bool = true;
+
+    fn is_audited() -> bool {
+        audit::covers::<Self>()
+    }
 
     fn id(&self) -> String {
         Self::NAME.to_owned()

@@ -15,7 +15,7 @@ use super::field::{Differences, Field};
 use crate::api::{CoderWorkspaceProxy, Origin, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, Client, CreateProxy, ProxyId, ProxyStatus, ProxyWithToken, UpdateProxy};
 use crate::engine::output::{self, Content, Output};
-use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::metrics::Samples;
 use crate::mirror::Collection;
 
@@ -101,11 +101,7 @@ impl fmt::Display for Change {
                 name,
                 display_name,
                 icon,
-            } => Differences::default()
-                .and("name", name.as_ref())
-                .and("displayName", display_name.as_ref())
-                .and("icon", icon.as_ref())
-                .fmt(f),
+            } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).fmt(f),
             Self::IssueToken { asked: true } => {
                 f.write_str("issue a new token as asked: running proxies need the new Secret and a restart")
             }
@@ -231,8 +227,20 @@ impl Remote for WorkspaceProxy {
         matches!(change, Change::Create(_))
     }
 
-    fn corrects_drift(change: &Change, _: &WorkspaceProxyStatus) -> bool {
-        !matches!(change, Change::IssueToken { asked: true } | Change::WriteUrl)
+    fn deviations(change: &Change, _: &WorkspaceProxyStatus) -> Vec<Deviation> {
+        match change {
+            Change::Create(_) => vec![Deviation::deleted()],
+            Change::Update {
+                name,
+                display_name,
+                icon,
+            } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).deviations(),
+            Change::IssueToken { asked: false } => vec![Deviation {
+                field: "tokenSecret",
+                text: "tokenSecret lost its token (running proxies need the new Secret and a restart)".to_owned(),
+            }],
+            Change::IssueToken { asked: true } | Change::WriteUrl => Vec::new(),
+        }
     }
 
     async fn apply(
@@ -348,6 +356,17 @@ impl Remote for WorkspaceProxy {
         cx.remove(&Proxies, &id.to_string());
         Ok(())
     }
+}
+
+fn differences(
+    name: Option<&Field<String>>,
+    display_name: Option<&Field<String>>,
+    icon: Option<&Field<String>>,
+) -> Differences {
+    Differences::default()
+        .and("name", name)
+        .and("displayName", display_name)
+        .and("icon", icon)
 }
 
 fn request(desired: &Desired, id: ProxyId) -> UpdateProxy {

@@ -18,15 +18,18 @@ pub trait Collection: Clone + Debug + Send + Sync + 'static {
     /// Name of the collection without its parameters: a metric label.
     const NAME: &'static str;
 
-    /// Whether the audit log names every change of it that matters, on every server. If not, it is swept at the short
-    /// interval whatever the feed says.
-    const AUDITED: bool = false;
-
     /// Name with its parameters: `groups/<organization id>`. Equal for equal collections.
     fn id(&self) -> String;
 
     /// The id of an item; unique in the collection and never used for another.
     fn key(item: &Self::Item) -> String;
+
+    /// Whether the audit log names every change of it that matters, on every server. If not, it is swept at the short
+    /// interval whatever the feed says.
+    #[must_use]
+    fn is_audited() -> bool {
+        false
+    }
 
     /// The call that shows one item alone, where there is one that never shows what is deleted. `Ok(None)`: it is gone.
     fn one(

@@ -10,6 +10,7 @@
 //!
 //! What makes the mirror look again is a [`feed`]. Nothing here knows what is in a collection or who subscribes.
 
+mod authors;
 pub mod collection;
 pub mod feed;
 mod shelf;
@@ -17,23 +18,22 @@ mod shelf;
 mod tests;
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use authors::Authors;
+pub use authors::{Author, Fields};
 pub use collection::{Collection, Snapshot};
-use feed::audit::{Author, Touch};
+use feed::Touch;
 pub use shelf::Interest;
 use shelf::{Shelf, Sweep};
 
 use crate::api::Reference;
 use crate::coder::{self, Client};
-
-/// How long it is remembered who changed what.
-const REMEMBERED: jiff::SignedDuration = jiff::SignedDuration::from_hours(1);
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
@@ -58,8 +58,10 @@ pub struct Mirror {
     shelves: Mutex<HashMap<String, Slot>>,
     /// Whether a feed tells of changes, so that sweeps may be rare.
     fed: AtomicBool,
-    /// Who changed an item last, by collection and item, as far as a feed said so lately.
-    authors: Mutex<HashMap<(String, String), Author>>,
+    /// Who changed what, as far as a feed said so lately.
+    authors: Mutex<Authors>,
+    /// The last own write that the audit log must show.
+    wrote: Mutex<Option<Instant>>,
 }
 
 /// One collection's shelf under its two faces: typed for who asks, erased for the sweep.
@@ -80,6 +82,7 @@ impl Mirror {
             shelves: Mutex::default(),
             fed: AtomicBool::new(false),
             authors: Mutex::default(),
+            wrote: Mutex::default(),
         }
     }
 
@@ -100,12 +103,14 @@ impl Mirror {
 
     /// A write of `by` was answered with this item: the snapshot has it from now on, and whom it concerns is woken.
     pub fn put<C: Collection>(&self, collection: &C, item: C::Item, by: &Reference) {
+        self.note_write::<C>();
         self.shelf(collection)
             .patch(C::key(&item), Some(item), by, &*self.waker);
     }
 
     /// A write of `by` removed this item.
     pub fn remove<C: Collection>(&self, collection: &C, key: &str, by: &Reference) {
+        self.note_write::<C>();
         self.shelf(collection).patch(key.to_owned(), None, by, &*self.waker);
     }
 
@@ -138,37 +143,61 @@ impl Mirror {
         self.lock().keys().cloned().collect()
     }
 
-    /// Somebody changed this: looks at it again, and wakes whom it concerns.
-    pub async fn touch(&self, touch: &Touch) {
-        let Some(slot) = self.lock().get(&touch.collection).cloned() else {
-            return;
-        };
-        let looked = slot
-            .erased
-            .touch(&self.client, &*self.waker, &*self.gauge, touch.item.as_deref())
-            .await;
-        if let Err(error) = looked {
-            // The next sweep finds it: the snapshot is marked as worthless.
-            tracing::debug!(%error, collection = touch.collection, "what changed could not be looked at");
+    /// Somebody changed these: looks at them again, and wakes whom it concerns. Answers with those that could not be
+    /// looked at for the moment.
+    pub async fn touch(&self, touches: Vec<Touch>) -> Vec<Touch> {
+        let mut by_collection: BTreeMap<String, Vec<Touch>> = BTreeMap::new();
+        for touch in touches {
+            by_collection.entry(touch.collection.clone()).or_default().push(touch);
+        }
+        let mut unfinished = Vec::new();
+        for (collection, touches) in by_collection {
+            let Some(slot) = self.lock().get(&collection).cloned() else {
+                continue;
+            };
+            // One that may be any item says it all.
+            let items: Option<BTreeSet<&str>> = touches.iter().map(|touch| touch.item.as_deref()).collect();
+            let looked = slot.erased.touch(&self.client, &*self.waker, &*self.gauge, items).await;
+            if let Err(error) = looked {
+                tracing::debug!(%error, collection, "what changed could not be looked at");
+                if passes_by(&error) {
+                    unfinished.extend(touches);
+                }
+            }
+        }
+        unfinished
+    }
+
+    /// Somebody changed that.
+    pub fn attribute(&self, touch: &Touch, author: Author) {
+        let mut authors = self.authors();
+        authors.expire(author.at);
+        authors.note(&touch.collection, touch.item.as_deref(), author);
+    }
+
+    /// Who changed any of these items, by collection and item, as far as a feed said so lately.
+    pub fn authors_of(&self, items: &[(String, String)]) -> Vec<Author> {
+        self.authors().of(items)
+    }
+
+    /// What was learned about these items before that moment has been answered.
+    pub fn settle_authors(&self, items: &[(String, String)], before: Instant) {
+        self.authors().settle(items, before);
+    }
+
+    /// The last own write that an audit log must show sooner or later.
+    pub(in crate::mirror) fn wrote(&self) -> Option<Instant> {
+        *self.wrote.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note_write<C: Collection>(&self) {
+        if C::is_audited() {
+            *self.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
 
-    /// Somebody changed that item.
-    pub fn attribute(&self, collection: &str, item: String, author: Author) {
-        let mut authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
-        let oldest = author.at - REMEMBERED;
-        authors.retain(|_, author| author.at >= oldest);
-        authors.insert((collection.to_owned(), item), author);
-    }
-
-    /// Who changed one of these items last, by collection and item, as far as a feed said so lately.
-    pub fn author(&self, items: &[(String, String)]) -> Option<Author> {
-        let authors = self.authors.lock().unwrap_or_else(PoisonError::into_inner);
-        items
-            .iter()
-            .filter_map(|item| authors.get(item))
-            .max_by_key(|author| author.at)
-            .cloned()
+    fn authors(&self) -> std::sync::MutexGuard<'_, Authors> {
+        self.authors.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether a feed tells of changes.
@@ -207,4 +236,9 @@ impl Mirror {
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
         self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What may be tried again soon.
+fn passes_by(error: &coder::Error) -> bool {
+    matches!(error.class(), coder::Class::Transient | coder::Class::RateLimited)
 }

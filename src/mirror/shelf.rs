@@ -1,6 +1,6 @@
 //! One collection: its snapshot, who fetches it, who wants to know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -8,12 +8,15 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::collection::Items;
-use super::{Collection, FetchError, Gauge, Snapshot, Waker};
+use super::{Collection, FetchError, Gauge, Snapshot, Waker, passes_by};
 use crate::api::Reference;
 use crate::coder::Client;
 
 /// How rarely a collection is swept while a feed tells of its changes.
 const FED_INTERVAL: Duration = Duration::from_hours(1);
+
+/// How soon a list that failed for the moment is tried again.
+const RETRY: Duration = Duration::from_secs(30);
 
 /// What in a collection somebody depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,13 +40,13 @@ pub(super) trait Sweep: Send + Sync {
         gauge: &'a dyn Gauge,
         since: Instant,
     ) -> BoxFuture<'a, Result<(), FetchError>>;
-    /// Looks at one item, or at all, because somebody changed it.
+    /// Looks at these items, or at all, because somebody changed them.
     fn touch<'a>(
         &'a self,
         client: &'a Client,
         waker: &'a dyn Waker,
         gauge: &'a dyn Gauge,
-        item: Option<&'a str>,
+        items: Option<BTreeSet<&'a str>>,
     ) -> BoxFuture<'a, Result<(), FetchError>>;
     /// Ends a subscription; says whether none is left.
     fn unsubscribe(&self, who: &Reference) -> bool;
@@ -67,6 +70,18 @@ struct State<I> {
     /// The last time a fetch was tried.
     tried: Option<Instant>,
     subscribers: HashMap<Reference, (Interest, Duration)>,
+}
+
+impl<I> State<I> {
+    /// Whether the last list came, and nothing happened since that only a list can tell.
+    fn is_sound(&self) -> bool {
+        let began = self.snapshot.as_ref().map(|snapshot| snapshot.began);
+        self.failure.is_none() && began >= self.invalid_before
+    }
+
+    fn failed_for_the_moment(&self) -> bool {
+        self.failure.as_ref().is_some_and(|(_, error)| passes_by(error))
+    }
 }
 
 impl<C: Collection> Shelf<C> {
@@ -163,6 +178,28 @@ impl<C: Collection> Shelf<C> {
         }
     }
 
+    /// Reads these items one by one where that is possible, else all.
+    async fn look(
+        &self,
+        client: &Client,
+        waker: &dyn Waker,
+        gauge: &dyn Gauge,
+        items: Option<BTreeSet<&str>>,
+    ) -> Result<(), FetchError> {
+        let asked = Instant::now();
+        let Some(items) = items else {
+            return self.snapshot(client, waker, gauge, asked).await.map(drop);
+        };
+        for key in items {
+            let began = Instant::now();
+            let Some(one) = self.collection.one(client, key) else {
+                return self.snapshot(client, waker, gauge, asked).await.map(drop);
+            };
+            self.replace(waker, began, key, one.await?);
+        }
+        Ok(())
+    }
+
     pub(super) fn invalidate(&self) {
         self.lock().invalid_before = Some(Instant::now());
     }
@@ -245,7 +282,9 @@ impl<C: Collection> Sweep for Shelf<C> {
     fn due(&self, jitter: f64, fed: bool) -> Option<Instant> {
         let state = self.lock();
         let asked = state.subscribers.values().map(|(_, interval)| *interval).min()?;
-        let interval = if fed && C::AUDITED {
+        let interval = if state.failed_for_the_moment() {
+            asked.min(RETRY)
+        } else if fed && C::is_audited() && state.is_sound() {
             asked.max(FED_INTERVAL)
         } else {
             asked
@@ -272,21 +311,14 @@ impl<C: Collection> Sweep for Shelf<C> {
         client: &'a Client,
         waker: &'a dyn Waker,
         gauge: &'a dyn Gauge,
-        item: Option<&'a str>,
+        items: Option<BTreeSet<&'a str>>,
     ) -> BoxFuture<'a, Result<(), FetchError>> {
         Box::pin(async move {
             // What nobody read yet, nobody depends on.
             if self.peek().is_none() {
                 return Ok(());
             }
-            let began = Instant::now();
-            let looked = match item.and_then(|key| Some((key, self.collection.one(client, key)?))) {
-                Some((key, one)) => one
-                    .await
-                    .map_err(Arc::new)
-                    .map(|found| self.replace(waker, began, key, found)),
-                None => self.snapshot(client, waker, gauge, began).await.map(|_| ()),
-            };
+            let looked = self.look(client, waker, gauge, items).await;
             if looked.is_err() {
                 self.invalidate();
             }

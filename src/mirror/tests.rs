@@ -46,7 +46,10 @@ impl Numbers {
 impl Collection for Numbers {
     type Item = (u32, u32);
     const NAME: &'static str = "numbers";
-    const AUDITED: bool = true;
+
+    fn is_audited() -> bool {
+        true
+    }
 
     fn id(&self) -> String {
         Self::NAME.to_owned()
@@ -281,14 +284,60 @@ async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
     }
     let before = mirror.snapshot(&numbers, Instant::now()).await.unwrap();
     numbers.set(&[(1, 7), (2, 2)]);
-    let touch = |item: &str| Touch {
+    let touch = |item: Option<&str>| Touch {
         collection: numbers.id(),
-        item: Some(item.to_owned()),
+        item: item.map(str::to_owned),
+        fields: Fields::All,
     };
-    mirror.touch(&touch("1")).await;
-    mirror.touch(&touch("2")).await;
+    let unfinished = mirror.touch(vec![touch(Some("1")), touch(Some("2"))]).await;
+    assert!(unfinished.is_empty());
     assert_eq!(*woken.0.lock().unwrap(), ["one"]);
     assert_eq!(numbers.calls(), 1, "no list");
     let after = mirror.snapshot(&numbers, before.began()).await.unwrap();
     assert_eq!(after.get("1"), Some(&(1, 7)));
+
+    numbers.set(&[(1, 7), (2, 9)]);
+    mirror.touch(vec![touch(Some("1")), touch(None)]).await;
+    assert_eq!(numbers.calls(), 2, "any item may have changed: one list");
+    assert_eq!(*woken.0.lock().unwrap(), ["one", "two"]);
+
+    *numbers.0.broken.lock().unwrap() = true;
+    let unfinished = mirror.touch(vec![touch(None)]).await;
+    assert_eq!(unfinished, [touch(None)], "what fails for the moment is tried again");
+}
+
+#[test]
+fn who_changed_an_item_is_remembered_until_it_is_answered_or_an_hour_old() {
+    let (mirror, _) = mirror();
+    let touch = |item: Option<&str>| Touch {
+        collection: "groups".to_owned(),
+        item: item.map(str::to_owned),
+        fields: Fields::All,
+    };
+    let author = |name: &str, hour: i64| Author {
+        name: name.to_owned(),
+        at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour),
+        fields: Fields::All,
+    };
+    let of = |item: &str| {
+        let items = [("groups".to_owned(), item.to_owned())];
+        let mut names: Vec<_> = mirror
+            .authors_of(&items)
+            .into_iter()
+            .map(|author| author.name)
+            .collect();
+        names.sort();
+        names
+    };
+    mirror.attribute(&touch(Some("1")), author("ann", 5));
+    mirror.attribute(&touch(Some("1")), author("bob", 5));
+    mirror.attribute(&touch(None), author("carl", 5));
+    assert_eq!(of("1"), ["ann", "bob", "carl"]);
+    assert_eq!(of("2"), ["carl"]);
+    let answered = Instant::now();
+    mirror.attribute(&touch(Some("1")), author("dora", 5));
+    mirror.settle_authors(&[("groups".to_owned(), "1".to_owned())], answered);
+    assert_eq!(of("1"), ["carl", "dora"], "who came later is not answered yet");
+    mirror.attribute(&touch(Some("2")), author("emil", 7));
+    assert_eq!((of("1"), of("2")), (vec![], vec!["emil".to_owned()]));
 }

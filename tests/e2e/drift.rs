@@ -56,7 +56,7 @@ async fn of_an_organization_is_corrected_field_by_field() {
     let path = format!("/organizations/{id}");
     let change = json!({ "display_name": "By hand", "description": "", "icon": "", "name": world.name("other") });
     world.coder.change(Method::PATCH, &path, change).await;
-    let diff = "displayName \"By hand\" → \"Platform\", description \"\" → \"Ours\", icon \"\" → \"/emojis/1f680.png\"";
+    let diff = "displayName \"Platform\" → \"By hand\", description \"Ours\" → \"\", icon \"/emojis/1f680.png\" → \"\", corrected";
     corrected(&world, "platform", "CoderOrganization", diff).await;
     let now = world.coder.get(&path).await;
     assert_eq!((&now["name"], &now["display_name"]), (&json!(name), &json!("Platform")));
@@ -73,7 +73,13 @@ async fn of_an_organization_is_corrected_field_by_field() {
             json!({ "quota_allowance": 50 }),
         )
         .await;
-    corrected(&world, "platform", "CoderOrganization", "everyoneQuotaAllowance 50 → 5").await;
+    corrected(
+        &world,
+        "platform",
+        "CoderOrganization",
+        "everyoneQuotaAllowance 5 → 50, corrected",
+    )
+    .await;
     let sharing = json!({ "shareable_workspace_owners": "everyone" });
     world
         .coder
@@ -83,7 +89,7 @@ async fn of_an_organization_is_corrected_field_by_field() {
         &world,
         "platform",
         "CoderOrganization",
-        "workspaceSharing Everyone → None",
+        "workspaceSharing None → Everyone, corrected",
     )
     .await;
     world.delete::<CoderOrganization>("platform").await;
@@ -112,8 +118,8 @@ async fn of_a_group_is_corrected_field_by_field() {
     let change = json!({ "name": other, "display_name": "", "avatar_url": "/x.png", "quota_allowance": 99 });
     world.coder.change(Method::PATCH, &path, change).await;
     let diff = format!(
-        "name \"{other}\" → \"{name}\", displayName \"\" → \"Backend\", avatarURL \"/x.png\" → \"/emojis/1f4ca.png\", \
-         quotaAllowance 99 → 20"
+        "name \"{name}\" → \"{other}\", displayName \"Backend\" → \"\", avatarURL \"/emojis/1f4ca.png\" → \"/x.png\", \
+         quotaAllowance 20 → 99, corrected"
     );
     corrected(&world, "backend", "CoderGroup", &diff).await;
     let now = world.coder.get(&path).await;
@@ -136,7 +142,7 @@ async fn of_a_proxy_is_corrected_and_its_token_stays() {
         &world,
         "paris",
         "CoderWorkspaceProxy",
-        "displayName \"By hand\" → \"Paris\"",
+        "displayName \"Paris\" → \"By hand\", corrected",
     )
     .await;
     assert_eq!(sim.proxy("paris").unwrap().display_name, "Paris");

@@ -69,11 +69,7 @@ async fn a_change_by_hand_is_corrected_within_seconds_on_both_servers() {
         };
         world.until("the quota is set back", quota).await;
         world
-            .event(
-                "backend",
-                "DriftCorrected",
-                "quotaAllowance 99 → 20, changed by owner at ",
-            )
+            .event("backend", "DriftCorrected", "quotaAllowance 20 → 99 by owner at ")
             .await;
         println!("{profile:?}: a group's quota was set back after {:?}", began.elapsed());
 

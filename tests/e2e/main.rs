@@ -27,6 +27,7 @@ mod deploy;
 mod drift;
 mod examples;
 mod feed;
+mod fight;
 mod group;
 mod instance;
 mod leader;

@@ -63,7 +63,9 @@ async fn exact_removes_others_and_at_least_lets_them_be() {
     let (ann, bob) = (id_of(&world, "ann"), id_of(&world, "bob"));
     apply(&world, &json!(["ann"]), json!({ "memberPolicy": "AtLeast" })).await;
     by_hand(&world, json!({ "add_users": [bob], "remove_users": [ann] })).await;
-    world.event("backend", "DriftCorrected", "members +ann").await;
+    world
+        .event("backend", "DriftCorrected", "members -ann, corrected")
+        .await;
     assert_eq!(
         world.coder.members("default", "backend").await,
         ["ann", "bob"],
@@ -72,7 +74,9 @@ async fn exact_removes_others_and_at_least_lets_them_be() {
     apply(&world, &json!(["ann"]), json!({ "memberPolicy": "Exact" })).await;
     assert_eq!(world.coder.members("default", "backend").await, ["ann"]);
     by_hand(&world, json!({ "add_users": [bob] })).await;
-    world.event("backend", "DriftCorrected", "members -bob").await;
+    world
+        .event("backend", "DriftCorrected", "members +bob, corrected")
+        .await;
     assert_eq!(world.coder.members("default", "backend").await, ["ann"]);
     world.finish().await;
 }

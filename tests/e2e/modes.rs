@@ -47,7 +47,7 @@ async fn observe_reports_drift_once_and_writes_nothing() {
     world.coder.sim().create_group("default", "backend");
     let mark = world.coder.sim().journal().mark();
     world.apply::<CoderGroup>("backend", spec(5, "Observe")).await;
-    let group = world.wait("backend", drift("quotaAllowance 0 → 5")).await;
+    let group = world.wait("backend", drift("quotaAllowance 5 → 0")).await;
     assert!(ready(&group), "it was read: that is what Observe is for");
     assert_eq!(condition(&group, "Synced").unwrap().status, "False");
     assert_eq!(group.status.as_ref().unwrap().member_count, Some(0));
@@ -56,12 +56,12 @@ async fn observe_reports_drift_once_and_writes_nothing() {
         "nothing is written, so nothing holds it"
     );
     world.coder.looks(3).await;
-    assert_eq!(world.events("backend", "DriftDetected").await, ["quotaAllowance 0 → 5"]);
+    assert_eq!(world.events("backend", "DriftDetected").await, ["quotaAllowance 5 → 0"]);
     let metric = "coder_operator_drifts_total{kind=\"CoderGroup\",handling=\"reported\"}";
     assert_eq!(world.operator.metric(metric).await, Some(1.0));
 
     by_hand(&world, 4).await;
-    world.wait("backend", drift("quotaAllowance 4 → 5")).await;
+    world.wait("backend", drift("quotaAllowance 5 → 4")).await;
     by_hand(&world, 5).await;
     let group = world
         .wait("backend", |group: &CoderGroup| {
@@ -122,7 +122,7 @@ async fn what_is_managed_may_be_observed_for_a_while() {
     world.wait("backend", ready::<CoderGroup>).await;
     let mark = world.coder.sim().journal().mark();
     by_hand(&world, 6).await;
-    world.wait("backend", drift("quotaAllowance 6 → 5")).await;
+    world.wait("backend", drift("quotaAllowance 5 → 6")).await;
     assert_eq!(world.coder.writes_since(mark), [""; 0]);
     world.apply::<CoderGroup>("backend", spec(5, "Manage")).await;
     world

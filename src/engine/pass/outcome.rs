@@ -10,22 +10,23 @@ use super::Pass;
 use crate::api::{Kind, KindStatus, ObjectKey, Reference, annotation, instance};
 use crate::engine::conditions::{self, SYNCED, Verdict};
 use crate::engine::cx::Seen;
+use crate::engine::drift::{Attributed, Deviation};
 use crate::engine::error::{Error, Reason};
 use crate::engine::remote::{Remote, Report};
 use crate::engine::status::{self, Guard};
 use crate::engine::wake::Topic;
-use crate::mirror::Waker;
-use crate::mirror::feed::audit::Author;
+use crate::mirror::{Author, Waker};
 
 /// A change that was made.
 pub(super) struct Done {
     pub(super) text: String,
     pub(super) creates: bool,
-    pub(super) drift: bool,
+    /// What somebody else did that it set right.
+    pub(super) deviations: Vec<Deviation>,
 }
 
 impl<R: Remote> Pass<'_, R> {
-    /// What the pass found is told once, in one event.
+    /// What the pass did is told once, in one event for each way it came about.
     pub(super) async fn tell_changes(&self, done: Vec<Done>) {
         let join = |wanted: &dyn Fn(&Done) -> bool| {
             let lines: Vec<&str> = done
@@ -38,42 +39,71 @@ impl<R: Remote> Pass<'_, R> {
         if let Some(text) = join(&|done| done.creates) {
             self.tell(EventType::Normal, Reason::Created, text).await;
         }
-        if let Some(text) = join(&|done| done.drift) {
-            self.engine.metrics.drift(R::Kind::KIND, "corrected");
-            let author = self
-                .author()
-                .map(|Author { name, at }| format!(", changed by {name} at {}", at.strftime("%H:%M UTC")));
-            let text = format!("{text}{}", author.unwrap_or_default());
-            tracing::info!(drift = text, "corrected");
-            self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
-        }
-        if let Some(text) = join(&|done| !done.drift && !done.creates) {
+        if let Some(text) = join(&|done| done.deviations.is_empty() && !done.creates) {
             self.tell(EventType::Normal, Reason::Updated, text).await;
+        }
+        let deviations: Vec<Deviation> = done.into_iter().flat_map(|done| done.deviations).collect();
+        if !deviations.is_empty() {
+            self.tell_drift(deviations).await;
         }
     }
 
-    /// Who changed what this pass looked at, as far as a feed said so.
-    pub(super) fn author(&self) -> Option<Author> {
-        let items = self
-            .seen
+    async fn tell_drift(&self, deviations: Vec<Deviation>) {
+        let drift = Attributed::new(deviations, &self.authors());
+        let text = format!("{}, corrected", drift.with_times());
+        tracing::info!(drift = text, "drift");
+        self.engine.metrics.drift(R::Kind::KIND, "corrected");
+        self.engine.fights.corrected(&self.me, &drift, (self.engine.now)());
+        // What was learned of since this pass looked is not answered yet.
+        if let Some(connection) = &self.connection {
+            connection.mirror().settle_authors(&self.looked_at(), self.since);
+        }
+        self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
+    }
+
+    /// Adds what there is to say of an object that is fought over.
+    pub(super) fn with_fights(&self, mut report: Report) -> Report {
+        if let Some((note, until)) = self.engine.fights.standing(&self.me, (self.engine.now)()) {
+            if self.before.common().condition(note.type_).is_none() {
+                self.engine.metrics.drift_repeats(R::Kind::KIND);
+            }
+            report.notes.push(note);
+            report.look_again = Some(report.look_again.map_or(until, |at| at.min(until)));
+        }
+        report
+    }
+
+    /// The items that this pass looked at.
+    fn looked_at(&self) -> Vec<(String, String)> {
+        self.seen
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
             .items
-            .clone();
-        self.connection.as_ref()?.mirror().author(&items)
+            .clone()
     }
 
-    /// The difference with who made it, for a condition. No time is in it, and who was named once stays named: the
-    /// message must not change while the cause does not.
-    pub(super) fn attributed(&self, difference: String) -> String {
-        if let Some(author) = self.author() {
-            return format!("{difference}, changed by {}", author.name);
+    /// Who changed what this pass looked at, as far as a feed said so.
+    fn authors(&self) -> Vec<Author> {
+        let items = self.looked_at();
+        let connection = self.connection.as_ref();
+        connection.map_or_else(Vec::new, |connection| connection.mirror().authors_of(&items))
+    }
+
+    /// What Observe mode says of these differences, for a condition: no time is in it, and who was named once stays
+    /// named, because the message must not change while the cause does not.
+    pub(super) fn drift_of(&self, changes: &[R::Change]) -> String {
+        let (mut deviations, mut others) = (Vec::new(), Vec::new());
+        for change in changes {
+            let found = R::deviations(change, &self.before);
+            if found.is_empty() {
+                others.push(change.to_string());
+            }
+            deviations.extend(found);
         }
+        let drift = Attributed::new(deviations, &self.authors()).and_unattributed(others);
         let before = self.before.common().condition(conditions::DRIFT_DETECTED);
-        let named = before
-            .map(|before| &before.message)
-            .filter(|message| message.starts_with(&difference));
-        named.cloned().unwrap_or(difference)
+        let named = before.filter(|before| !drift.names_anybody() && drift.is_said_by(&before.message));
+        named.map_or_else(|| drift.without_times(), |before| before.message.clone())
     }
 
     /// Whether nothing that the user did can be the cause of a difference.

@@ -217,9 +217,10 @@ fn those_who_were_waited_for_are_no_drift() {
         add: [(user(3), "carl".into())].into(),
         remove: BTreeMap::new(),
     };
-    assert!(!Group::corrects_drift(&change, &before));
+    assert_eq!(Group::deviations(&change, &before), []);
     before.pending_members.clear();
-    assert!(Group::corrects_drift(&change, &before));
+    let deviations = Group::deviations(&change, &before);
+    assert_eq!(deviations.first().map(|one| &*one.text), Some("members -carl"));
 }
 
 #[test]

@@ -12,7 +12,8 @@ use crate::engine::connection::{Connection, Link};
 use crate::engine::{Engine, Error, Reason};
 use crate::kinds::audit;
 use crate::metrics::Metrics;
-use crate::mirror::feed::audit::{AuditFeed, FeedState, Meaning, Touch};
+use crate::mirror::feed::Touch;
+use crate::mirror::feed::audit::{AuditFeed, FeedState, Meaning};
 use crate::mirror::{Mirror, Waker};
 
 /// The feature without which nothing is logged.
@@ -113,7 +114,11 @@ struct Entries {
 impl Entries {
     /// Our own writes are known. Another operator under the same user has another user agent: it names its instance.
     fn is_own(&self, entry: &AuditEntry) -> bool {
-        entry.user_agent == self.user_agent && entry.user.as_ref().is_some_and(|user| user.id == self.user)
+        entry.user_agent == self.user_agent && self.is_by_us(entry)
+    }
+
+    fn wake_instance(&self) {
+        self.engine.wakes.wake(&self.me, Instant::now());
     }
 
     fn metrics(&self) -> &Metrics {
@@ -126,11 +131,21 @@ impl Meaning for Entries {
         if self.is_own(entry) || changes_nothing(entry) {
             return Vec::new();
         }
-        if entry.resource_type == "license" {
-            // What the licence allows is the instance's to find out.
-            self.engine.wakes.wake(&self.me, Instant::now());
+        let own_roles = entry.resource_type == "user" && entry.resource_id == self.user.0;
+        if entry.resource_type == "license" || own_roles {
+            // What the licence and the token's user may do is the instance's to find out.
+            self.wake_instance();
         }
         audit::touches(mirror, entry)
+    }
+
+    fn is_by_us(&self, entry: &AuditEntry) -> bool {
+        entry.user.as_ref().is_some_and(|user| user.id == self.user)
+    }
+
+    fn vanished(&self) {
+        // Older servers show an empty log to whom they show none.
+        self.wake_instance();
     }
 
     fn state(&self, state: &FeedState) {
@@ -147,7 +162,7 @@ impl Meaning for Entries {
             self.metrics().feed_fallback();
         }
         // It says so in its status.
-        self.engine.wakes.wake(&self.me, Instant::now());
+        self.wake_instance();
     }
 
     fn read(&self, entries: usize, touches: usize, lag: Option<Duration>) {

@@ -59,7 +59,7 @@ impl Model for License {
 
     fn after(desired: &Desired, before: Option<Observed>, change: &Change) -> Observed {
         match (change, before) {
-            (Change::Add, before) => Observed {
+            (Change::Add { .. }, before) => Observed {
                 license: item(9, desired.digest.clone()),
                 superseded: before.map(|before| before.license.id),
             },
@@ -79,8 +79,8 @@ fn a_changed_licence_is_added_before_the_old_one_is_removed() {
         license: item(1, "old".into()),
         superseded: None,
     };
-    assert_eq!(License::plan(&wanted, Some(&old)), [Change::Add]);
-    let both = License::after(&wanted, Some(old), &Change::Add);
+    assert_eq!(License::plan(&wanted, Some(&old)), [Change::Add { replaces: true }]);
+    let both = License::after(&wanted, Some(old), &Change::Add { replaces: true });
     assert_eq!(
         License::plan(&wanted, Some(&both)),
         [Change::RemoveReplaced(LicenseId(1))]

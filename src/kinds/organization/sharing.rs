@@ -8,11 +8,11 @@ pub(super) const SHARING_KEY: &str = "settings";
 
 /// The workspace sharing of an organization: always one item.
 #[derive(Clone, Debug)]
-pub(super) struct Sharing(pub(super) OrganizationId);
+pub(in crate::kinds) struct Sharing(pub(super) OrganizationId);
 
 /// Who may share.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct SharingItem {
+pub(in crate::kinds) struct SharingItem {
     pub(super) owners: ShareableOwners,
     pub(super) globally_disabled: bool,
 }

@@ -10,46 +10,38 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::cursor::{Cursor, WINDOW};
-use crate::coder::{AuditEntry, Class, Client, Error};
-use crate::mirror::Mirror;
+use super::Touch;
+use super::cursor::{Cursor, OVERLAP, WINDOW};
+use super::trust::{Polled, Trust, refuses};
+use crate::coder::{AuditEntry, Error};
+use crate::mirror::{Author, Mirror};
 
 /// The first page of a poll: what happens in a few seconds fits.
 const FIRST_PAGE: usize = 25;
 /// Further pages.
 const PAGE: usize = 100;
-/// Pages of one poll. More entries than that are left to the sweep: the reader stays fair to the server.
+/// Pages of a poll. More entries than that are left to the sweep: the reader stays fair to the server.
 const PAGES: usize = 5;
+/// Pages of a poll that reads the whole window again.
+const DEEP_PAGES: usize = 2 * PAGES;
+/// How rarely what was refused is asked for again.
+const REFUSED: Duration = Duration::from_mins(1);
 
 /// Knows what an entry says about which collection.
 pub trait Meaning: Send + Sync + 'static {
     /// What is to be looked at again. Nothing for what concerns nobody here.
     fn touches(&self, mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch>;
-    /// The feed began to work, or ceased to, and why.
+    /// Whether the user that this operator works as did it, through whatever client.
+    fn is_by_us(&self, entry: &AuditEntry) -> bool;
+    /// The log shows nothing any more: purged, or kept from us.
+    fn vanished(&self);
+    /// The log is believed from now on, or not, and why.
     fn state(&self, state: &FeedState);
     /// So many entries were read, so many things were looked at again, and this is how far behind the newest entry is.
     fn read(&self, entries: usize, touches: usize, lag: Option<Duration>);
 }
 
-/// What to look at again.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Touch {
-    /// The collection, by its id.
-    pub collection: String,
-    /// The item, or all of them.
-    pub item: Option<String>,
-}
-
-/// Who changed something, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Author {
-    /// The user's name. Nothing else of the entry: events have other readers than the audit log.
-    pub name: String,
-    /// When the request ended.
-    pub at: Timestamp,
-}
-
-/// Whether the log is read.
+/// Whether the log is believed to name every change.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FeedState {
     /// It is.
@@ -71,70 +63,130 @@ pub struct AuditFeed {
 impl AuditFeed {
     /// Reads until dropped. `chance` gives a number in 0 … 1, new at each call: the jitter.
     pub async fn run(self, chance: impl Fn() -> f64 + Send) {
-        let _unfed = Unfed(Arc::clone(&self.mirror));
-        let mut cursor = Cursor::default();
-        let mut last_success: Option<Instant> = None;
+        let mut reader = Reader {
+            cursor: Cursor::default(),
+            trust: Trust::new(self.interval),
+            deep: None,
+            unfinished: Vec::new(),
+            _unfed: Unfed(Arc::clone(&self.mirror)),
+            feed: self,
+        };
         loop {
-            let began = Instant::now();
-            let pause = match self.poll(&mut cursor).await {
-                Ok(complete) => {
-                    let window = Duration::try_from(WINDOW).unwrap_or_default();
-                    let gap = last_success.is_none_or(|last| began.duration_since(last) > window / 2);
-                    last_success = Some(began);
-                    self.mirror.set_fed(true);
-                    self.meaning.state(&FeedState::Reading);
-                    if gap || !complete {
-                        self.mirror.sweep_all(began).await;
-                    }
-                    self.interval
-                }
-                Err(error) => {
-                    tracing::debug!(%error, "the audit log could not be read");
-                    self.pause_after(&error, last_success.is_some())
-                }
-            };
+            let pause = reader.turn().await;
             tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * chance())).await;
         }
     }
+}
 
-    /// Reads what is new. Answers whether it was all of it.
-    async fn poll(&self, cursor: &mut Cursor) -> Result<bool, Error> {
-        let boundary = cursor.boundary();
-        let day = cursor.day(Timestamp::now());
+/// A reader at work.
+struct Reader {
+    feed: AuditFeed,
+    cursor: Cursor,
+    trust: Trust,
+    /// The last time that the whole window was read again.
+    deep: Option<Instant>,
+    /// What could not be looked at for the moment.
+    unfinished: Vec<Touch>,
+    _unfed: Unfed,
+}
+
+impl Reader {
+    /// One poll and what follows from it. Answers how long to wait for the next.
+    async fn turn(&mut self) -> Duration {
+        let began = Instant::now();
+        let mirror = Arc::clone(&self.feed.mirror);
+        match self.poll(began).await {
+            Ok(polled) => {
+                let state = self.trust.answered(began, &polled, mirror.wrote());
+                self.become_(&state);
+                if self.trust.take_sweep(began) {
+                    mirror.sweep_all(began).await;
+                }
+                self.feed.interval
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the audit log could not be read");
+                if let Some(state) = self.trust.failed(began, &error) {
+                    self.become_(&state);
+                }
+                let least = if refuses(&error) { REFUSED } else { Duration::ZERO };
+                self.feed
+                    .interval
+                    .max(least)
+                    .max(error.retry_after().unwrap_or_default())
+            }
+        }
+    }
+
+    fn become_(&self, state: &FeedState) {
+        self.feed.mirror.set_fed(*state == FeedState::Reading);
+        self.feed.meaning.state(state);
+    }
+
+    /// Reads what is new and has it looked at.
+    async fn poll(&mut self, began: Instant) -> Result<Polled, Error> {
+        let now = Timestamp::now();
+        let half = Duration::try_from(WINDOW).unwrap_or_default() / 2;
+        let deep = self.deep.is_none_or(|last| began.duration_since(last) >= half);
+        let (overlap, pages) = if deep { (WINDOW, DEEP_PAGES) } else { (OVERLAP, PAGES) };
+        let boundary = self.cursor.boundary(overlap);
+        let day = self.cursor.day(now);
+        let mut polled = Polled {
+            overrun: true,
+            ..Polled::default()
+        };
         let (mut offset, mut new) = (0, Vec::new());
-        let mut complete = false;
-        for page in 0..PAGES {
+        for page in 0..pages {
             let limit = if page == 0 { FIRST_PAGE } else { PAGE };
-            let entries = self.client().audit(day, limit, offset).await?;
-            let last = entries.len() < limit;
+            let entries = self.feed.mirror.client().audit(day, limit, offset).await?;
+            polled.vanished |= page == 0 && entries.is_empty() && self.cursor.expects_rows();
+            let is_last = entries.len() < limit;
             offset += entries.len();
-            let (found, reached) = cursor.take(entries, boundary);
-            new.extend(found);
-            if reached || last {
-                complete = true;
+            let page = self.cursor.take(entries, boundary);
+            new.extend(page.new);
+            if page.reached || is_last {
+                polled.overrun = false;
                 break;
             }
         }
-        cursor.settle();
+        if deep {
+            self.deep = Some(began);
+        }
+        if polled.overrun {
+            tracing::info!(
+                entries = offset,
+                "more was written to the audit log than is read: everything will be swept"
+            );
+            self.cursor.skip();
+        }
+        if polled.vanished {
+            tracing::info!("the audit log shows nothing any more: purged, or kept from this token");
+            self.cursor.forget_rows();
+            self.feed.meaning.vanished();
+        }
+        self.cursor.settle(now);
+        polled.own = new.iter().any(|entry| self.feed.meaning.is_by_us(entry));
         // The entries that were there at the start say nothing: what they changed is in the lists already.
         if boundary.is_none() {
             new.clear();
         }
         self.handle(&new).await;
-        Ok(complete)
+        Ok(polled)
     }
 
-    async fn handle(&self, new: &[AuditEntry]) {
-        let mut touches: Vec<Touch> = Vec::new();
+    async fn handle(&mut self, new: &[AuditEntry]) {
+        let mirror = &self.feed.mirror;
+        let mut touches = std::mem::take(&mut self.unfinished);
+        let retried = touches.len();
         for entry in new.iter().filter(|entry| !entry.is_refused()) {
-            for touch in self.meaning.touches(&self.mirror, entry) {
+            for touch in self.feed.meaning.touches(mirror, entry) {
                 if let Some(user) = &entry.user {
-                    let object = touch.item.clone().unwrap_or_else(|| entry.resource_id.to_string());
                     let author = Author {
                         name: user.username.clone(),
                         at: entry.time,
+                        fields: touch.fields.clone(),
                     };
-                    self.mirror.attribute(&touch.collection, object, author);
+                    mirror.attribute(&touch, author);
                 }
                 if !touches.contains(&touch) {
                     touches.push(touch);
@@ -144,37 +196,11 @@ impl AuditFeed {
         if !new.is_empty() {
             tracing::debug!(entries = new.len(), ?touches, "the audit log has news");
         }
-        for touch in &touches {
-            self.mirror.touch(touch).await;
-        }
+        let named = touches.len() - retried;
+        self.unfinished = mirror.touch(touches).await;
         let newest = new.iter().map(|entry| entry.time).max();
-        let lag = newest.map(|newest| Timestamp::now().duration_since(newest));
-        self.meaning.read(
-            new.len(),
-            touches.len(),
-            lag.and_then(|lag| Duration::try_from(lag).ok()),
-        );
-    }
-
-    /// What cannot be had is asked for rarely; what failed for the moment soon.
-    fn pause_after(&self, error: &Error, was_reading: bool) -> Duration {
-        let unavailable = matches!(
-            error.class(),
-            Class::Forbidden | Class::NotEntitled | Class::Unsupported | Class::Invalid | Class::Absent
-        );
-        if unavailable || !was_reading {
-            self.mirror.set_fed(false);
-            self.meaning.state(&FeedState::Unavailable(error.to_string()));
-        }
-        if unavailable {
-            self.interval.max(Duration::from_mins(1))
-        } else {
-            self.interval
-        }
-    }
-
-    fn client(&self) -> &Client {
-        self.mirror.client()
+        let lag = newest.and_then(|newest| Timestamp::now().duration_since(newest).try_into().ok());
+        self.feed.meaning.read(new.len(), named, lag);
     }
 }
 
