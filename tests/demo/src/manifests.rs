@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::Failure;
 use crate::stage::{MANAGER, Stage};
 
-/// The interval of the demo's `CoderInstance`: drift is seen within it.
-pub(crate) const RESYNC: &str = "5s";
+/// How soon drift is seen on a real server, whose audit log may not be to be had.
+const RESYNC: &str = "5s";
 /// Where objects go that name no namespace.
 const NAMESPACE: &str = "coder";
 
@@ -86,13 +86,25 @@ impl Manifests {
                     spec.remove("caSecretRef");
                     spec.remove("caConfigMapRef");
                 }
-                if simulated || write {
+                if !simulated && write {
                     set(spec, "resyncInterval", json!(RESYNC));
                 }
             } else if !simulated && !write {
                 set(spec, "mode", json!("Observe"));
             }
         }
+    }
+
+    /// How soon the operator sees what somebody changes, as the instance says it.
+    pub(crate) fn pace(&self) -> String {
+        let instance = self.0.iter().find(|object| at(object, "/kind") == "CoderInstance");
+        let of = |field: &str, default: &str| {
+            let value = instance
+                .map(|instance| at(instance, &format!("/spec/{field}")))
+                .unwrap_or_default();
+            format!("{field} {}", if value.is_empty() { default } else { value })
+        };
+        format!("{}, {}", of("feedInterval", "5s"), of("resyncInterval", "10m"))
     }
 
     /// Applies everything, the namespaces and Secrets it needs first.

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::board::{self, Board, Objects};
 use crate::coder::{Coder, Held, list};
-use crate::manifests::{Manifests, RESYNC, at};
+use crate::manifests::{Manifests, at};
 use crate::stage::Stage;
 use crate::{Failure, Options};
 
@@ -44,13 +44,9 @@ async fn show(options: &Options, stage: &Stage, manifests: &mut Manifests) -> Re
     let coder = Coder::new(&stage.coder_url, &stage.coder_token);
 
     let applied = manifests.apply(stage, &resources).await?;
-    let interval = if changes_coder {
-        format!(" (resyncInterval: {RESYNC}, so that nobody has to wait; the default is 10m)")
-    } else {
-        String::new()
-    };
+    let pace = manifests.pace();
     println!(
-        "\nApplied {} custom resources from {}{interval}:",
+        "\nApplied {} custom resources from {} ({pace}):",
         applied.len(),
         place(&options.examples)
     );
@@ -85,14 +81,14 @@ async fn show(options: &Options, stage: &Stage, manifests: &mut Manifests) -> Re
     }
     println!("All Ready after {:.1} s.", began.elapsed().as_secs_f64());
 
-    let objects = invite(options, stage, &coder, &mut board, objects).await?;
+    let objects = invite(options, stage, &coder, &mut board, objects, &pace).await?;
     coder
         .print(
             &organizations(&objects),
             if stage.sim.is_some() { usize::MAX } else { LIMIT },
         )
         .await?;
-    drift(options, stage, &coder, &objects).await
+    drift(options, stage, &coder, &objects, &pace).await
 }
 
 /// Puts those whom groups wait for into the organization, as an administrator would.
@@ -102,6 +98,7 @@ async fn invite(
     coder: &Coder,
     board: &mut Board<'_>,
     objects: Objects,
+    pace: &str,
 ) -> Result<Objects, Failure> {
     let waiting: Vec<(String, String)> = objects
         .values()
@@ -149,14 +146,14 @@ async fn invite(
         return Err("groups still wait for members".into());
     }
     println!(
-        "Added to their groups after {:.1} s (resyncInterval {RESYNC}).",
+        "Added to their groups after {:.1} s ({pace}).",
         began.elapsed().as_secs_f64()
     );
     Ok(objects)
 }
 
 /// Changes a group behind the operator's back, and watches what becomes of it.
-async fn drift(options: &Options, stage: &Stage, coder: &Coder, objects: &Objects) -> Result<(), Failure> {
+async fn drift(options: &Options, stage: &Stage, coder: &Coder, objects: &Objects, pace: &str) -> Result<(), Failure> {
     let managed = |group: &&DynamicObject| {
         board::kind(group) == "CoderGroup"
             && group.data.pointer("/spec/quotaAllowance").is_some()
@@ -174,13 +171,24 @@ async fn drift(options: &Options, stage: &Stage, coder: &Coder, objects: &Object
     let leaves: Vec<&str> = declared.members.iter().map(|(id, _)| id.as_str()).take(1).collect();
     let mark = notes(stage, group).await?.len();
     let change = json!({ "quota_allowance": declared.quota + 79, "remove_users": leaves });
+    // Where nobody is disturbed it is another user, so that the event has somebody to name.
+    let culprit = stage
+        .sim
+        .as_ref()
+        .map(|sim| Coder::new(&stage.coder_url, &sim.token_for("mallory", &["owner"])));
     println!(
-        "\nSomebody changes group {} in Coder, behind the operator's back:",
+        "\n{} changes group {} in Coder, behind the operator's back:",
+        if culprit.is_some() { "User mallory" } else { "Somebody" },
         declared.name
     );
     println!("  PATCH /api/v2{path}");
     let began = Instant::now();
-    let changed = Held::of(&coder.call(Method::PATCH, &path, Some(change)).await?);
+    let changed = culprit
+        .as_ref()
+        .unwrap_or(coder)
+        .call(Method::PATCH, &path, Some(change))
+        .await?;
+    let changed = Held::of(&changed);
     println!("  changed      {changed}");
     while Held::of(&coder.get(&path).await?) != declared {
         in_time(options, began, "the change was not set back")?;
@@ -188,7 +196,7 @@ async fn drift(options: &Options, stage: &Stage, coder: &Coder, objects: &Object
     }
     let took = began.elapsed();
     println!("  set back     {declared}");
-    println!("  after        {:.1} s (resyncInterval: {RESYNC})", took.as_secs_f64());
+    println!("  after        {:.1} s ({pace})", took.as_secs_f64());
     loop {
         let notes = notes(stage, group).await?;
         if let Some(note) = notes.get(mark..).and_then(<[String]>::first) {

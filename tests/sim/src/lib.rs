@@ -12,7 +12,8 @@
 //! * [`Profile`]: the differences between the recorded servers, as data
 //! * `server`: connections, and a call's way through faults, limiter, licence gate and token to its handler
 //! * `router`, `routes/`: routes and handlers; `answer`, `json`, `validate`, `rbac`, `ratelimit`: what they share
-//! * `state/`: the data and the functions that change it; `audit`: what the audit log makes of a call
+//! * `state/`: the data and the functions that change it; `audit`: what the audit log makes of a call,
+//!   `auditlog`: its rows, and what goes wrong with them
 //! * `control`: the control surface over HTTP, for the binary
 //!
 //! It is judged by its match with the real server and is never bent to what a client would like.
@@ -24,6 +25,7 @@
 
 mod answer;
 mod audit;
+mod auditlog;
 mod behind;
 mod clock;
 mod control;
@@ -42,6 +44,7 @@ mod state;
 mod validate;
 mod views;
 
+pub use auditlog::AuditLog;
 pub use axum::http::Method;
 pub use clock::Clock;
 pub use faults::{Fault, Faults, Gate};

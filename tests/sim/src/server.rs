@@ -346,7 +346,7 @@ fn guarded(
     if let Some(note) = note.filter(|_| audited) {
         let agent = request.header("user-agent").unwrap_or_default().to_owned();
         let record = Record::of(note, actor, answer.status, state.now(), request.peer.to_string(), agent);
-        state.audit_log.push(record);
+        state.audit_log.write(record);
     }
     (answer, effect)
 }

@@ -111,14 +111,15 @@ fn list(call: &mut Call<'_>) -> Outcome {
         .and_then(|limit| limit.parse().ok())
         .filter(|limit| *limit > 0)
         .unwrap_or(100);
-    let mut found: Vec<&Record> = call
+    let now = call.state.now();
+    call.state.audit_log.pass(now);
+    let found: Vec<&Record> = call
         .state
         .audit_log
-        .iter()
+        .newest_first()
         .filter(|record| all || own.contains(&record.note.organization))
         .filter(|record| terms.iter().all(|term| matches(call, record, term)))
         .collect();
-    found.reverse();
     let page: Value = found
         .iter()
         .skip(offset)

@@ -126,7 +126,7 @@ fn log_activation(state: &mut State, before: &User) {
     let note = Note::new("user", "write", user.id, &user.username);
     let note = note.before(audited_user(before)).after(audited_user(user));
     let record = Record::of(note, user.id, 200, state.now(), "127.0.0.1".to_owned(), String::new());
-    state.audit_log.push(record);
+    state.audit_log.write(record);
 }
 
 fn create_token(call: &mut Call<'_>) -> Outcome {

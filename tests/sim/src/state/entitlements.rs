@@ -203,6 +203,11 @@ impl State {
             .count();
         let licenses: Vec<&License> = self.licenses.values().collect();
         self.entitlements = Entitlements::compute(self.profile, &licenses, active, self.now());
+        for name in &self.switched_off {
+            if let Some(feature) = self.entitlements.features.get_mut(name) {
+                feature["enabled"] = json!(false);
+            }
+        }
     }
 
     /// The entitlements, computed anew if they are stale.

@@ -18,14 +18,14 @@ mod roles;
 mod settings;
 mod users;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde::Serializer;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::audit::Record;
+use crate::auditlog::Rows;
 use crate::clock::Clock;
 use crate::profile::{Profile, Traits};
 use crate::ratelimit::Limiter;
@@ -91,7 +91,9 @@ pub(crate) struct State {
     pub(crate) dismissed_healthchecks: Vec<String>,
     pub(crate) oauth2_apps: Vec<OAuth2App>,
     pub(crate) oauth2_secrets: Vec<OAuth2Secret>,
-    pub(crate) audit_log: Vec<Record>,
+    pub(crate) audit_log: Rows,
+    /// Features that are off although they are licensed.
+    pub(crate) switched_off: BTreeSet<&'static str>,
     pub(crate) last_region_id: i32,
 }
 
@@ -138,7 +140,8 @@ impl State {
             dismissed_healthchecks: Vec::new(),
             oauth2_apps: Vec::new(),
             oauth2_secrets: Vec::new(),
-            audit_log: Vec::new(),
+            audit_log: Rows::default(),
+            switched_off: BTreeSet::new(),
             last_region_id: 0,
         };
         state.insert_default_organization();
