@@ -309,7 +309,9 @@ impl<R: Remote> Pass<'_, R> {
                 }
                 Err(error) => return Err(error),
             }
-            let deviations = if self.was_in_sync() {
+            // What is made again is filled again: its end says it all.
+            let made_again = done.iter().any(|done| done.creates);
+            let deviations = if self.was_in_sync() && !made_again {
                 R::deviations(change, &self.before)
             } else {
                 Vec::new()

@@ -19,7 +19,7 @@ const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 #[derive(Debug, Default)]
 pub(super) struct Cursor {
     newest: Option<Timestamp>,
-    /// What lies before is the sweep's, however late it appears.
+    /// What is not newer is the sweep's, however late it appears.
     floor: Option<Timestamp>,
     seen: HashMap<Uuid, Timestamp>,
 }
@@ -43,8 +43,7 @@ impl Cursor {
     /// Before this nothing of interest is expected, reading back as far as `overlap`. `None` before anything was read:
     /// then the newest entries are where to begin, and all before them is the sweep's.
     pub(super) fn boundary(&self, overlap: SignedDuration) -> Option<Timestamp> {
-        let boundary = self.newest? - overlap;
-        Some(self.floor.map_or(boundary, |floor| boundary.max(floor)))
+        Some(self.newest? - overlap)
     }
 
     /// Takes a page, newest first. `boundary` is [`Cursor::boundary`] at the beginning of the poll: the pages of one
@@ -55,7 +54,8 @@ impl Cursor {
             ..Page::default()
         };
         for entry in entries {
-            if boundary.is_some_and(|boundary| entry.time < boundary) {
+            let skipped = self.floor.is_some_and(|floor| entry.time <= floor);
+            if skipped || boundary.is_some_and(|boundary| entry.time < boundary) {
                 page.reached = true;
                 continue;
             }
@@ -84,7 +84,7 @@ impl Cursor {
         }
     }
 
-    /// There was more than could be read: what lies before the newest entry is the sweep's.
+    /// There was more than could be read: what is not newer than the newest entry is the sweep's.
     pub(super) fn skip(&mut self) {
         self.floor = self.newest;
     }
@@ -165,7 +165,7 @@ mod tests {
         cursor.skip();
         let below = [(9, 5), (8, 5), (7, 4), (6, 4), (5, 3)];
         assert_eq!(poll_back(&mut cursor, WINDOW, &below), (vec![], true));
-        assert_eq!(poll(&mut cursor, &[(10, 5), (9, 5), (8, 5), (7, 4)]), (vec![10], true));
+        assert_eq!(poll(&mut cursor, &[(10, 6), (9, 5), (8, 5), (7, 4)]), (vec![10], true));
     }
 
     #[test]

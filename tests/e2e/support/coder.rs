@@ -123,10 +123,14 @@ impl Coder {
 
     /// One call of the API as the owner; answers with status and body.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+        self.call_as(&self.token, method, path, body).await
+    }
+
+    async fn call_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let mut request = self
             .http
             .request(method, format!("{}/api/v2{path}", self.url))
-            .header("Coder-Session-Token", &self.token);
+            .header("Coder-Session-Token", token);
         if let Some(body) = body {
             request = request.json(&body);
         }
@@ -145,7 +149,12 @@ impl Coder {
 
     /// A write that must succeed: what somebody else does behind the operator's back.
     pub(crate) async fn change(&self, method: Method, path: &str, body: Value) -> Value {
-        let (status, answer) = self.call(method.clone(), path, Some(body)).await;
+        self.change_as(&self.token, method, path, body).await
+    }
+
+    /// The same as whoever that token belongs to.
+    pub(crate) async fn change_as(&self, token: &str, method: Method, path: &str, body: Value) -> Value {
+        let (status, answer) = self.call_as(token, method.clone(), path, Some(body)).await;
         assert!(status.is_success(), "{method} {path}: {status} {answer}");
         answer
     }

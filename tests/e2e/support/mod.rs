@@ -13,7 +13,7 @@ pub(crate) use self::world::{World, cluster, prepare};
 use std::time::Duration;
 
 /// How long anything may take before a test gives up. Generous: a slow machine is no failure.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Ends a test that needs the simulator's switches when the environment names a real server.
 macro_rules! simulated_only {

@@ -1,0 +1,87 @@
+//! What goes takes something along that has no entry of its own.
+
+use coder_operator::api::CoderGroup;
+use coder_sim::{Method, Profile};
+use serde_json::json;
+
+use super::fed;
+use crate::support::{World, condition, message, ready, simulated_only};
+
+/// A group whose only member is ann, and bob's token.
+async fn world_of_ann(test: &str, profile: Profile) -> (World, String) {
+    let world = fed(test, profile, "1s").await;
+    let spec = json!({ "organization": "default", "members": ["ann"] });
+    world.apply::<CoderGroup>("backend", spec).await;
+    world
+        .wait("backend", |group: &CoderGroup| members(group) == Some(1))
+        .await;
+    let bob = world.coder.sim().token_for("bob", &["owner"]);
+    (world, bob)
+}
+
+fn members(group: &CoderGroup) -> Option<i64> {
+    group.status.as_ref()?.member_count
+}
+
+fn waits_for_ann(group: &CoderGroup) -> bool {
+    members(group) == Some(0) && condition(group, "MembersPending").is_some()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_leaves_an_organization_is_missed_in_its_groups_and_added_when_back() {
+    simulated_only!("changes things behind the back");
+    for profile in [Profile::Main, Profile::V2_16_1] {
+        let (world, bob) = world_of_ann("feed-leaves", profile).await;
+        let path = "/organizations/coder/members/ann";
+        world.coder.change_as(&bob, Method::DELETE, path, json!({})).await;
+        world.wait("backend", waits_for_ann).await;
+        world.coder.change_as(&bob, Method::POST, path, json!({})).await;
+        world
+            .wait("backend", |group: &CoderGroup| members(group) == Some(1))
+            .await;
+        world.finish().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_user_is_missed_in_groups() {
+    simulated_only!("changes things behind the back");
+    let (world, bob) = world_of_ann("feed-user", Profile::Main).await;
+    let id = world.coder.sim().user("ann").unwrap().id;
+    let path = format!("/users/{id}");
+    world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
+    world.wait("backend", waits_for_ann).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_organization_is_missed_by_what_was_in_it() {
+    simulated_only!("changes things behind the back");
+    let world = fed("feed-organization", Profile::Main, "1s").await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    let id = sim.create_organization("team");
+    world
+        .apply::<CoderGroup>("backend", json!({ "organization": "team" }))
+        .await;
+    world.wait("backend", ready::<CoderGroup>).await;
+    let group = sim.group("team", "backend").unwrap().id;
+    // Newer servers delete no organization that holds a group.
+    let path = format!("/groups/{group}");
+    sim.faults().add(
+        coder_sim::Fault::on(Method::POST, super::GROUPS)
+            .always()
+            .status(403, json!({ "message": "Forbidden." })),
+    );
+    world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
+    let path = format!("/organizations/{id}");
+    world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
+    sim.faults().clear();
+    world
+        .wait("backend", |group: &CoderGroup| {
+            message(group, "Ready").contains("team")
+                && condition(group, "Ready").is_some_and(|ready| ready.reason == "DependencyNotReady")
+        })
+        .await;
+    world.finish().await;
+}
