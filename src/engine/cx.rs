@@ -44,7 +44,9 @@ pub struct Seen {
     /// In Kubernetes.
     pub topics: HashSet<Topic>,
     /// In Coder, by [`Collection::id`].
-    pub collections: Vec<String>,
+    pub interests: Vec<(String, Interest)>,
+    /// The collections in which something was looked for and not found.
+    pub searched: Vec<String>,
     /// The items of them that were looked for, by collection and item.
     pub items: Vec<(String, String)>,
 }
@@ -104,10 +106,14 @@ impl Cx<'_> {
         collection: &C,
         wanted: impl Fn(&C::Item) -> bool + Send,
     ) -> Result<Option<C::Item>, Error> {
+        let watched_whole = self.seen().interests.contains(&(collection.id(), Interest::Any));
         let snapshot = self.list(collection, Interest::Any).await?;
         let found = snapshot.iter().find(|item| wanted(item)).cloned();
+        if !watched_whole {
+            self.seen().searched.push(collection.id());
+        }
         if let Some(item) = &found {
-            self.subscribe(collection, Interest::Item(C::key(item)));
+            self.found(collection, C::key(item));
             self.seen().items.push((collection.id(), C::key(item)));
         }
         Ok(found)
@@ -128,6 +134,7 @@ impl Cx<'_> {
 
     /// Coder answered an own write with this item.
     pub fn put<C: Collection>(&self, collection: &C, item: C::Item) {
+        self.found(collection, C::key(&item));
         self.connection.mirror().put(collection, item, &self.me);
     }
 
@@ -162,13 +169,24 @@ impl Cx<'_> {
     }
 
     fn subscribe<C: Collection>(&self, collection: &C, interest: Interest) {
-        self.connection
-            .mirror()
-            .subscribe(collection, &self.me, interest, self.interval);
-        let id = collection.id();
+        let mirror = self.connection.mirror();
+        mirror.subscribe(collection, &self.me, interest.clone(), self.interval);
+        let interest = (collection.id(), interest);
         let mut seen = self.seen();
-        if !seen.collections.contains(&id) {
-            seen.collections.push(id);
+        if !seen.interests.contains(&interest) {
+            seen.interests.push(interest);
+        }
+    }
+
+    /// From now on this item is what the object depends on; if it was looked for, no more on any change.
+    fn found<C: Collection>(&self, collection: &C, key: String) {
+        self.subscribe(collection, Interest::Item(key));
+        let any = (collection.id(), Interest::Any);
+        let mut seen = self.seen();
+        if seen.searched.contains(&any.0) {
+            seen.searched.retain(|id| *id != any.0);
+            seen.interests.retain(|interest| *interest != any);
+            self.connection.mirror().narrow(collection, &self.me);
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Members are changed by difference from a fresh read, never set blindly: Coder refuses a whole change that adds
 //! somebody twice. Users who are not in the organization (yet) wait and never block the others.
 
+mod collections;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -10,15 +12,17 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::absence;
-use super::audit;
 use super::field::{Differences, Field};
 use super::members::{MemberItem, Members};
 use super::organization::Organizations;
 use super::parent::{Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
-use crate::coder::{self, Client, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
+use crate::coder::{self, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
-use crate::mirror::{Collection, Interest};
+use crate::mirror::Interest;
+use collections::GROUP_SYNC_KEY;
+pub(in crate::kinds) use collections::GroupSync;
+pub use collections::{GroupItem, Groups};
 
 /// The rule.
 pub struct Group;
@@ -501,119 +505,6 @@ fn is_called(member: &MemberItem, name: &str) -> bool {
         &member.username
     };
     known.eq_ignore_ascii_case(name)
-}
-
-/// The groups of an organization, Everyone among them.
-#[derive(Clone, Debug)]
-pub struct Groups(pub OrganizationId);
-
-/// A group, without what moves by itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct GroupItem {
-    /// Its id.
-    pub id: GroupId,
-    /// Its organization.
-    pub organization: OrganizationId,
-    /// Its name.
-    pub name: String,
-    /// Name shown to people.
-    pub display_name: String,
-    /// Its picture.
-    pub avatar_url: String,
-    /// Credits for each member.
-    pub quota_allowance: i32,
-    /// Its members by id, with their names.
-    pub members: BTreeMap<UserId, String>,
-    /// It has members that the token does not see.
-    pub hidden_members: bool,
-}
-
-impl GroupItem {
-    /// The group that every member of the organization is in.
-    #[must_use]
-    pub fn is_everyone(&self) -> bool {
-        self.id == self.organization.everyone()
-    }
-}
-
-impl From<coder::Group> for GroupItem {
-    fn from(group: coder::Group) -> Self {
-        let hidden_members = !group.shows_all_members();
-        Self {
-            id: group.id,
-            organization: group.organization_id,
-            name: group.name,
-            display_name: group.display_name,
-            avatar_url: group.avatar_url,
-            quota_allowance: group.quota_allowance,
-            members: group
-                .members
-                .into_iter()
-                .map(|member| (member.id, member.username))
-                .collect(),
-            hidden_members,
-        }
-    }
-}
-
-impl Collection for Groups {
-    type Item = GroupItem;
-    const NAME: &'static str = "groups";
-
-    fn is_audited() -> bool {
-        audit::covers::<Self>()
-    }
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &GroupItem) -> String {
-        item.id.to_string()
-    }
-
-    fn one(
-        &self,
-        client: &Client,
-        key: &str,
-    ) -> Option<impl Future<Output = Result<Option<GroupItem>, coder::Error>> + Send> {
-        let id: GroupId = key.parse().ok()?;
-        let client = client.clone();
-        // Groups are deleted for good: a 404 means gone, to a token that reads all of them.
-        Some(async move { Ok(client.get_group(id).await?.map(GroupItem::from)) })
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<GroupItem>, coder::Error> {
-        Ok(client
-            .list_groups(self.0)
-            .await?
-            .into_iter()
-            .map(GroupItem::from)
-            .collect())
-    }
-}
-
-const GROUP_SYNC_KEY: &str = "settings";
-
-/// Whether groups of an organization come from the identity provider: always one item.
-#[derive(Clone, Debug)]
-pub(super) struct GroupSync(pub(super) OrganizationId);
-
-impl Collection for GroupSync {
-    type Item = bool;
-    const NAME: &'static str = "group_sync";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(_: &bool) -> String {
-        GROUP_SYNC_KEY.to_owned()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<bool>, coder::Error> {
-        Ok(vec![client.group_sync(self.0).await?.is_on()])
-    }
 }
 
 #[cfg(test)]

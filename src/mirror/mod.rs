@@ -120,16 +120,24 @@ impl Mirror {
     }
 
     /// From now on `who` is woken when what it is interested in changes, and the collection is looked at once every
-    /// `interval` at least. Replaces what `who` said of this collection before.
+    /// `interval` at least. Adds to what `who` is interested in already.
     pub fn subscribe<C: Collection>(&self, collection: &C, who: &Reference, interest: Interest, interval: Duration) {
         self.shelf(collection).subscribe(who, interest, interval);
     }
 
-    /// Ends all subscriptions of `who` except those to the collections in `keep` (their [`Collection::id`]).
-    pub fn retain_subscriptions(&self, who: &Reference, keep: &[String]) {
+    /// What `who` looked for in this collection was found: it is interested in that item alone, not in any change.
+    pub fn narrow<C: Collection>(&self, collection: &C, who: &Reference) {
+        self.shelf(collection).narrow(who);
+    }
+
+    /// Ends all subscriptions of `who` except these, by [`Collection::id`].
+    pub fn retain_subscriptions(&self, who: &Reference, keep: &[(String, Interest)]) {
         // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
-        self.lock()
-            .retain(|id, slot| keep.contains(id) || !slot.erased.unsubscribe(who));
+        self.lock().retain(|id, slot| {
+            let kept = keep.iter().filter(|(collection, _)| collection == id);
+            let kept: Vec<&Interest> = kept.map(|(_, interest)| interest).collect();
+            !slot.erased.retain(who, &kept)
+        });
     }
 
     /// What is known of a collection without asking anybody, however old it is.

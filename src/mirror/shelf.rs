@@ -1,6 +1,6 @@
 //! One collection: its snapshot, who fetches it, who wants to know.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const FED_INTERVAL: Duration = Duration::from_hours(1);
 const RETRY: Duration = Duration::from_secs(30);
 
 /// What in a collection somebody depends on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Interest {
     /// One item, by its id.
     Item(String),
@@ -48,9 +48,12 @@ pub(super) trait Sweep: Send + Sync {
         gauge: &'a dyn Gauge,
         items: Option<BTreeSet<&'a str>>,
     ) -> BoxFuture<'a, Result<(), FetchError>>;
-    /// Ends a subscription; says whether none is left.
-    fn unsubscribe(&self, who: &Reference) -> bool;
+    /// Ends the subscriptions of `who` except to these; says whether that was the last of anybody's.
+    fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool;
 }
+
+/// What everybody depends on, and how long they may wait for a look at it.
+type Subscribers = HashMap<Reference, (HashSet<Interest>, Duration)>;
 
 pub(super) struct Shelf<C: Collection> {
     collection: C,
@@ -69,7 +72,7 @@ struct State<I> {
     failure: Option<(Instant, FetchError)>,
     /// The last time a fetch was tried.
     tried: Option<Instant>,
-    subscribers: HashMap<Reference, (Interest, Duration)>,
+    subscribers: Subscribers,
 }
 
 impl<I> State<I> {
@@ -131,13 +134,10 @@ impl<C: Collection> Shelf<C> {
             snapshot, subscribers, ..
         } = &mut *state;
         if let Some(snapshot) = snapshot.as_mut().filter(|it| it.items.get(&key) != item.as_ref()) {
-            let concerned = |interest: &Interest| match interest {
-                Interest::Any => true,
-                Interest::Item(id) => **id == *key,
-            };
-            let others = subscribers
-                .iter()
-                .filter(|(who, (interest, _))| *who != by && concerned(interest));
+            let this = Interest::Item(key.to_string());
+            let others = subscribers.iter().filter(|(who, (interests, _))| {
+                *who != by && (interests.contains(&Interest::Any) || interests.contains(&this))
+            });
             woken.extend(others.map(|(who, _)| (who.clone(), snapshot.began)));
             apply(&mut Arc::make_mut(snapshot).items, &key, item.as_ref());
         }
@@ -205,7 +205,17 @@ impl<C: Collection> Shelf<C> {
     }
 
     pub(super) fn subscribe(&self, who: &Reference, interest: Interest, interval: Duration) {
-        self.lock().subscribers.insert(who.clone(), (interest, interval));
+        let mut state = self.lock();
+        let (interests, shortest) = state.subscribers.entry(who.clone()).or_default();
+        interests.insert(interest);
+        *shortest = interval;
+    }
+
+    /// What was looked for by its properties was found: from now on it is known by its id.
+    pub(super) fn narrow(&self, who: &Reference) {
+        if let Some((interests, _)) = self.lock().subscribers.get_mut(who) {
+            interests.remove(&Interest::Any);
+        }
     }
 
     fn fresh(&self, not_before: Instant) -> Option<Arc<Snapshot<C::Item>>> {
@@ -326,9 +336,16 @@ impl<C: Collection> Sweep for Shelf<C> {
         })
     }
 
-    fn unsubscribe(&self, who: &Reference) -> bool {
+    fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool {
         let mut state = self.lock();
-        state.subscribers.remove(who).is_some() && state.subscribers.is_empty()
+        let Some((interests, _)) = state.subscribers.get_mut(who) else {
+            return false;
+        };
+        interests.retain(|interest| keep.contains(&interest));
+        if interests.is_empty() {
+            state.subscribers.remove(who);
+        }
+        state.subscribers.is_empty()
     }
 }
 
@@ -340,21 +357,18 @@ fn apply<I>(items: &mut Items<I>, key: &Arc<str>, item: Option<&Arc<I>>) {
 }
 
 /// Those whose item differs between two snapshots.
-fn concerned<I: PartialEq>(
-    subscribers: &HashMap<Reference, (Interest, Duration)>,
-    before: &Snapshot<I>,
-    after: &Snapshot<I>,
-) -> Vec<Reference> {
+fn concerned<I: PartialEq>(subscribers: &Subscribers, before: &Snapshot<I>, after: &Snapshot<I>) -> Vec<Reference> {
     let any = before.items != after.items;
     if !any {
         return Vec::new();
     }
+    let differs = |interest: &Interest| match interest {
+        Interest::Any => true,
+        Interest::Item(key) => before.get(key) != after.get(key),
+    };
     subscribers
         .iter()
-        .filter(|(_, (interest, _))| match interest {
-            Interest::Any => true,
-            Interest::Item(key) => before.get(key) != after.get(key),
-        })
+        .filter(|(_, (interests, _))| interests.iter().any(differs))
         .map(|(who, _)| who.clone())
         .collect()
 }
@@ -385,13 +399,19 @@ mod tests {
     #[test]
     fn only_those_whose_item_changed_are_woken() {
         let subscribers: HashMap<_, _> = [
-            (reference("changed"), (Interest::Item("1".into()), Duration::ZERO)),
-            (reference("same"), (Interest::Item("2".into()), Duration::ZERO)),
-            (reference("vanished"), (Interest::Item("3".into()), Duration::ZERO)),
-            (reference("appeared"), (Interest::Item("4".into()), Duration::ZERO)),
-            (reference("waiting"), (Interest::Any, Duration::ZERO)),
+            ("changed", vec![Interest::Item("1".into())]),
+            ("same", vec![Interest::Item("2".into())]),
+            ("vanished", vec![Interest::Item("3".into())]),
+            ("appeared", vec![Interest::Item("4".into())]),
+            ("waiting", vec![Interest::Any]),
+            (
+                "one of two",
+                vec![Interest::Item("2".into()), Interest::Item("1".into())],
+            ),
         ]
-        .into();
+        .into_iter()
+        .map(|(name, interests)| (reference(name), (interests.into_iter().collect(), Duration::ZERO)))
+        .collect();
         let before = snapshot(&[("1", 1), ("2", 2), ("3", 3)]);
         let after = snapshot(&[("1", 9), ("2", 2), ("4", 4)]);
         let mut woken: Vec<_> = concerned(&subscribers, &before, &after)
@@ -399,7 +419,7 @@ mod tests {
             .map(|who| who.key.name)
             .collect();
         woken.sort();
-        assert_eq!(woken, ["appeared", "changed", "vanished", "waiting"]);
+        assert_eq!(woken, ["appeared", "changed", "one of two", "vanished", "waiting"]);
         assert!(concerned(&subscribers, &after, &after).is_empty());
     }
 }

@@ -16,7 +16,7 @@ use crate::support::{Coder, World, condition, message, ready, simulated_only, st
 /// A world whose Coder has no licence.
 async fn unlicensed(test: &str) -> World {
     let sim = Sim::builder(Profile::Main).licensed(false).start().await;
-    World::with(test, Coder::of(sim), json!({})).await
+    World::with(test, Coder::of(sim), json!({ "resyncInterval": "2s" })).await
 }
 
 fn premium() -> LicenseSpec {
@@ -104,6 +104,10 @@ async fn a_changed_secret_adds_the_new_licence_before_the_old_one_goes() {
             Effect::Deleted("license", old.to_string())
         ]
     );
+    // It depends on the new one from now on.
+    world.coder.sim().delete_license(new);
+    let again = async || ids(&world).iter().any(|id| *id > new);
+    world.until("the licence is added again", again).await;
     world.finish().await;
 }
 

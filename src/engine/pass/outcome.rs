@@ -191,7 +191,8 @@ impl<R: Remote> Pass<'_, R> {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Seen {
             topics,
-            collections,
+            interests,
+            searched: _,
             items: _,
         } = std::mem::take(&mut *seen);
         self.engine.wakes.settle(&self.me, topics);
@@ -200,7 +201,7 @@ impl<R: Remote> Pass<'_, R> {
             .clone()
             .or_else(|| self.engine.connections.last(&instance))
         {
-            connection.mirror().retain_subscriptions(&self.me, &collections);
+            connection.mirror().retain_subscriptions(&self.me, &interests);
         }
     }
 
