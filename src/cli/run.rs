@@ -150,7 +150,7 @@ fn engine(client: &Client, identity: &str, leadership: Leadership) -> Arc<Engine
         namespaces: Arc::default(),
         wakes: Arc::new(Wakes::default()),
         claims: crate::engine::claims::Claims::default(),
-        fights: crate::engine::drift::Fights::default(),
+        fights: crate::engine::fights::Fights::default(),
         connections: crate::engine::connection::Connections::default(),
         outputs: Outputs::new(client.clone()),
         events: EventRecorder::new(client.clone(), reporter),

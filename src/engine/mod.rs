@@ -5,7 +5,8 @@
 //!
 //! * [`pass`] is the driver, [`teardown`] the way out of it;
 //! * [`adoption`] decides between creating, managing and taking over; [`claims`] between two custom resources;
-//!   [`access`] who may use a connection; [`drift`] tells what somebody else did, and notices a fight;
+//!   [`access`] who may use a connection;
+//! * [`drift`] says what somebody else did, [`fights`] when it happens again and again;
 //! * [`error`] says what follows from a failure, [`conditions`] how users see it, [`status`] how it is written;
 //! * [`wake`] brings back whoever waits; [`connection`] holds what passes work with; [`objects`] where they look things
 //!   up, [`files`] the same without Kubernetes; [`output`] the Secrets they write; [`cx`] is all of that as a kind
@@ -21,6 +22,7 @@ pub mod connection;
 pub mod cx;
 pub mod drift;
 pub mod error;
+pub mod fights;
 pub mod files;
 pub mod metadata;
 pub mod objects;
@@ -50,7 +52,7 @@ use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use claims::Claims;
 use connection::Connections;
-use drift::Fights;
+use fights::Fights;
 use metadata::MetadataCache;
 use objects::Caches;
 use output::Outputs;

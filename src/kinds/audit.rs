@@ -150,3 +150,40 @@ fn item(collection: &impl Collection, key: String, fields: Fields) -> Touch {
         ..whole(collection, fields)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(action: &str, id: u128, within: u128, diff: &[&str]) -> AuditEntry {
+        let diff: serde_json::Map<_, _> = diff
+            .iter()
+            .map(|field| ((*field).to_owned(), serde_json::json!({ "old": 1, "new": 2 })))
+            .collect();
+        let body = serde_json::json!({
+            "id": uuid::Uuid::nil(), "time": "2026-01-01T00:00:00Z", "resource_type": "group", "action": action,
+            "resource_id": uuid::Uuid::from_u128(id), "organization_id": uuid::Uuid::from_u128(within), "diff": diff,
+        });
+        serde_json::from_value(body).unwrap()
+    }
+
+    #[test]
+    fn the_fields_of_an_entry_are_called_as_the_specs_call_them() {
+        let logged = ["quota_allowance", "display_name", "avatar_url", "members"];
+        let write = fields(&entry("write", 1, 2, &logged));
+        assert_eq!(
+            write,
+            Fields::named(["quotaAllowance", "displayName", "avatarURL", "members"])
+        );
+        let everyone = fields(&entry("write", 2, 2, &["quota_allowance"]));
+        assert_eq!(everyone, Fields::named(["everyoneQuotaAllowance"]));
+        assert_eq!(fields(&entry("delete", 1, 2, &logged)), Fields::All);
+    }
+
+    #[test]
+    fn what_the_log_leaves_out_keeps_the_short_sweep() {
+        assert!(Groups::is_audited() && Members::is_audited());
+        assert!(Licenses::is_audited() && Organizations::is_audited());
+        assert!(!Sharing::is_audited() && !Proxies::is_audited() && !GroupSync::is_audited());
+    }
+}

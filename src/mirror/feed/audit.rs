@@ -98,7 +98,7 @@ impl Reader {
         match self.poll(began).await {
             Ok(polled) => {
                 let state = self.trust.answered(began, &polled, mirror.wrote());
-                self.become_(&state);
+                self.enter(&state);
                 if self.trust.take_sweep(began) {
                     mirror.sweep_all(began).await;
                 }
@@ -107,7 +107,7 @@ impl Reader {
             Err(error) => {
                 tracing::debug!(%error, "the audit log could not be read");
                 if let Some(state) = self.trust.failed(began, &error) {
-                    self.become_(&state);
+                    self.enter(&state);
                 }
                 let least = if refuses(&error) { REFUSED } else { Duration::ZERO };
                 self.feed
@@ -118,7 +118,8 @@ impl Reader {
         }
     }
 
-    fn become_(&self, state: &FeedState) {
+    /// From now on the log is believed, or not.
+    fn enter(&self, state: &FeedState) {
         self.feed.mirror.set_fed(*state == FeedState::Reading);
         self.feed.meaning.state(state);
     }
