@@ -250,6 +250,7 @@ impl<R: Remote> Pass<'_, R> {
             if found.owned.is_some() {
                 return Ok(found);
             }
+            R::believe_gone(cx, desired).await?;
         }
         found.named = R::observe(cx, Some(desired), Target::Key(key)).await?;
         Ok(found)

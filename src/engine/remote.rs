@@ -50,6 +50,15 @@ pub trait Remote: Sized + Send + Sync + 'static {
         target: Target<'_, Self::Identity>,
     ) -> impl Future<Output = Result<Option<Self::Observed>, Error>> + Send;
 
+    /// Whether an object that the status knows and the list does not show is gone. Asked before anything is made again:
+    /// some lists leave out what the token may not read.
+    ///
+    /// # Errors
+    /// When the token might simply not see it.
+    fn believe_gone(_cx: &Cx<'_>, _desired: &Self::Desired) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
     /// Whether what was observed can be compared at all.
     ///
     /// # Errors

@@ -159,6 +159,11 @@ impl Remote for Organization {
         }
     }
 
+    // Who does not see all organizations may not make one either.
+    async fn believe_gone(cx: &Cx<'_>, _: &Desired) -> Result<(), Error> {
+        absence::believe(cx, None, "the organization").await
+    }
+
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
         let Desired {
             name,

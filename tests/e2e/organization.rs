@@ -1,11 +1,12 @@
 //! The life of an organization.
 
+use coder_sim::Profile;
 use reqwest::Method;
 use serde_json::json;
 
-use coder_operator::api::CoderOrganization;
+use coder_operator::api::{CoderInstance, CoderOrganization};
 
-use crate::support::{World, ready};
+use crate::support::{Coder, World, message, ready, simulated_only, stalled};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_created_changed_cleared_renamed_and_deleted() {
@@ -80,4 +81,38 @@ async fn an_absent_field_is_left_to_others() {
         .await;
     assert_eq!(world.coder.get(&path).await["description"], "by hand");
     world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_the_token_does_not_see_is_not_made_again() {
+    simulated_only!("it needs tokens of other users");
+    for profile in [Profile::Main, Profile::V2_16_1] {
+        let world = World::with("organization-unseen", Coder::simulated(profile).await, json!({})).await;
+        let sim = world.coder.sim();
+        world.apply::<CoderOrganization>("platform", json!({})).await;
+        world.wait("platform", ready::<CoderOrganization>).await;
+        let id = sim.organization("platform").unwrap().id;
+        let admin = sim.token_for("ulf", &[]);
+        sim.set_member_roles("coder", "ulf", &["organization-admin"]);
+        world
+            .put_secret(world.ns(), "default-token", &[("token", &admin)])
+            .await;
+        let user = |instance: &CoderInstance| instance.status.as_ref().unwrap().user.as_deref() == Some("ulf");
+        world.wait("default", user).await;
+        let mark = sim.journal().mark();
+        world.look::<CoderOrganization>("platform").await;
+        let object = world.wait("platform", stalled::<CoderOrganization>("Forbidden")).await;
+        let text = message(&object, "Ready");
+        assert!(
+            text.contains("not to be seen with this token") && text.contains("ulf"),
+            "{text}"
+        );
+        assert_eq!(world.coder.writes_since(mark), [""; 0]);
+        world
+            .put_secret(world.ns(), "default-token", &[("token", &world.coder.token)])
+            .await;
+        world.wait("platform", ready::<CoderOrganization>).await;
+        assert_eq!(sim.organization("platform").unwrap().id, id, "it is the same one");
+        world.finish().await;
+    }
 }
