@@ -130,8 +130,10 @@ impl Reader {
         let half = Duration::try_from(WINDOW).unwrap_or_default() / 2;
         let deep = self.deep.is_none_or(|last| began.duration_since(last) >= half);
         let (overlap, pages) = if deep { (WINDOW, DEEP_PAGES) } else { (OVERLAP, PAGES) };
-        let boundary = self.cursor.boundary(overlap);
-        let day = self.cursor.day(now);
+        // A poll that fails on a later page has read nothing: its first entries come again.
+        let mut cursor = self.cursor.clone();
+        let boundary = cursor.boundary(overlap);
+        let day = cursor.day(now);
         let mut polled = Polled {
             overrun: true,
             ..Polled::default()
@@ -140,10 +142,10 @@ impl Reader {
         for page in 0..pages {
             let limit = if page == 0 { FIRST_PAGE } else { PAGE };
             let entries = self.feed.mirror.client().audit(day, limit, offset).await?;
-            polled.vanished |= page == 0 && entries.is_empty() && self.cursor.expects_rows();
+            polled.vanished |= page == 0 && entries.is_empty() && cursor.expects_rows();
             let is_last = entries.len() < limit;
             offset += entries.len();
-            let page = self.cursor.take(entries, boundary);
+            let page = cursor.take(entries, boundary);
             new.extend(page.new);
             if page.reached || is_last {
                 polled.overrun = false;
@@ -158,14 +160,15 @@ impl Reader {
                 entries = offset,
                 "more was written to the audit log than is read: everything will be swept"
             );
-            self.cursor.skip();
+            cursor.skip();
         }
         if polled.vanished {
             tracing::info!("the audit log shows nothing any more: purged, or kept from this token");
-            self.cursor.forget_rows();
+            cursor.forget_rows();
             self.feed.meaning.vanished();
         }
-        self.cursor.settle(now);
+        cursor.settle(now);
+        self.cursor = cursor;
         polled.own = new.iter().any(|entry| self.feed.meaning.is_by_us(entry));
         // The entries that were there at the start say nothing: what they changed is in the lists already.
         if boundary.is_none() {

@@ -16,7 +16,7 @@ pub(super) const OVERLAP: SignedDuration = SignedDuration::from_secs(10);
 const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 
 /// How far the log has been read.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Cursor {
     newest: Option<Timestamp>,
     /// What is not newer is the sweep's, however late it appears.

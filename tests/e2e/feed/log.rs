@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use coder_sim::{Method, Profile};
+use coder_sim::{Fault, Method, Profile};
 use serde_json::json;
 
-use super::{GROUPS, change, disturb, fed, group, pages, polls, quota_is_set_back, reads_the_log, sweeps_because};
+use super::{
+    AUDIT, GROUPS, change, disturb, fed, group, pages, polls, quota_is_set_back, reads_the_log, sweeps_because,
+};
 use crate::support::simulated_only;
 
 /// Pages of 25 and 100 rows that one poll reads at most.
@@ -59,6 +61,29 @@ async fn rows_in_another_order_than_they_happened_all_count() {
             .event(name, "DriftCorrected", "quotaAllowance 20 → 99 by bob")
             .await;
     }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_poll_that_fails_on_a_later_page_loses_nothing() {
+    simulated_only!("needs faults");
+    let world = fed("feed-page", Profile::Main, "1s").await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    group(&world, "backend").await;
+    polls(&world, 2).await;
+    let mark = sim.journal().mark();
+    // The change is on the first page, and that is full: there is a second one, which fails.
+    sim.audit_log().hold();
+    sim.audit_log().burst(60);
+    change(&world, &bob, "backend", json!({ "quota_allowance": 99 })).await;
+    let second = Fault::on(Method::GET, AUDIT).after(1).times(1);
+    sim.faults()
+        .add(second.status(500, json!({ "message": "Internal error." })));
+    sim.audit_log().release();
+    quota_is_set_back(&world, "backend").await;
+    let lists = sim.journal().count_since(mark, &Method::GET, GROUPS);
+    assert_eq!(lists, 0, "the entry was read");
     world.finish().await;
 }
 
