@@ -75,7 +75,7 @@ async fn a_poll_that_fails_on_a_later_page_loses_nothing() {
     let mark = sim.journal().mark();
     // The change is on the first page, and that is full: there is a second one, which fails.
     sim.audit_log().hold();
-    sim.audit_log().burst(60);
+    sim.audit_log().burst("carl", 60, Duration::ZERO);
     change(&world, &bob, "backend", json!({ "quota_allowance": 99 })).await;
     let second = Fault::on(Method::GET, AUDIT).after(1).times(1);
     sim.faults()
@@ -119,9 +119,9 @@ async fn a_burst_of_unrelated_rows_costs_a_bounded_number_of_pages_and_one_sweep
     polls(&world, 2).await;
     let mark = sim.journal().mark();
     let began = Instant::now();
-    sim.audit_log().burst(5000);
+    sim.audit_log().burst("carl", 5000, Duration::ZERO);
     change(&world, &bob, "backend", json!({ "quota_allowance": 99 })).await;
-    sim.audit_log().burst(5000);
+    sim.audit_log().burst("carl", 5000, Duration::ZERO);
     quota_is_set_back(&world, "backend").await;
     println!(
         "a change amid 10000 other rows was corrected after {:?}",
@@ -148,9 +148,9 @@ async fn in_a_flood_the_usual_sweeps_take_over_and_what_is_read_still_counts() {
     let sim = world.coder.sim();
     let bob = sim.token_for("bob", &["owner"]);
     group(&world, "backend").await;
-    sim.audit_log().burst(2000);
+    sim.audit_log().burst("carl", 2000, Duration::ZERO);
     polls(&world, 2).await;
-    sim.audit_log().burst(2000);
+    sim.audit_log().burst("carl", 2000, Duration::ZERO);
     sweeps_because(&world, "grows faster than it is read").await;
     polls(&world, 2).await;
     let mark = sim.journal().mark();

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::audit::{Note, Record};
+use crate::server::Shared;
 use crate::sim::Sim;
 
 /// Unrelated things that happen on a busy deployment.
@@ -16,6 +18,9 @@ const TRAFFIC: [(&str, &str); 4] = [
     ("api_key", "create"),
 ];
 
+/// One row in so many comes without delay where rows come out of order.
+const ORDER: u32 = 4;
+
 /// The rows.
 #[derive(Debug, Default)]
 pub(crate) struct Rows {
@@ -23,8 +28,36 @@ pub(crate) struct Rows {
     visible: Vec<Record>,
     /// Rows that were written and are not seen yet, with the time from which they are; never for those held back.
     late: Vec<(Timestamp, Record)>,
-    delay: SignedDuration,
+    lateness: Lateness,
     held: bool,
+}
+
+/// How long after its request has ended a row appears.
+#[derive(Debug)]
+enum Lateness {
+    /// All alike.
+    By(SignedDuration),
+    /// The first so much, the next one less, until one comes at once; then from the beginning.
+    Falling { from: SignedDuration, rows: u32 },
+}
+
+impl Default for Lateness {
+    fn default() -> Self {
+        Self::By(SignedDuration::ZERO)
+    }
+}
+
+impl Lateness {
+    fn next(&mut self) -> SignedDuration {
+        match self {
+            Self::By(delay) => *delay,
+            Self::Falling { from, rows } => {
+                let step = ORDER - 1 - *rows % ORDER;
+                *rows += 1;
+                from.mul_f64(f64::from(step) / f64::from(ORDER - 1))
+            }
+        }
+    }
 }
 
 impl Rows {
@@ -33,7 +66,10 @@ impl Rows {
         let from = if self.held {
             Timestamp::MAX
         } else {
-            record.time.saturating_add(self.delay).unwrap_or(Timestamp::MAX)
+            record
+                .time
+                .saturating_add(self.lateness.next())
+                .unwrap_or(Timestamp::MAX)
         };
         if from <= record.time {
             self.appear(record);
@@ -66,25 +102,25 @@ impl Rows {
 
 /// What goes wrong with the audit log of a simulator.
 #[derive(Debug)]
-pub struct AuditLog<'a>(&'a Sim);
+pub struct AuditLog<'a>(&'a Shared);
 
 impl Sim {
     /// The audit log, to make faults in it.
     #[must_use]
     pub fn audit_log(&self) -> AuditLog<'_> {
-        AuditLog(self)
+        AuditLog(&self.shared)
     }
 }
 
 impl AuditLog<'_> {
     /// From now on rows that are written cannot be seen.
     pub fn hold(&self) {
-        self.0.shared.state().audit_log.held = true;
+        self.0.state().audit_log.held = true;
     }
 
     /// Rows that were held back appear, each with the time of its request: between those that were never held.
     pub fn release(&self) {
-        let rows = &mut self.0.shared.state().audit_log;
+        let rows = &mut self.0.state().audit_log;
         rows.held = false;
         for (_, record) in std::mem::take(&mut rows.late) {
             rows.appear(record);
@@ -93,19 +129,33 @@ impl AuditLog<'_> {
 
     /// From now on rows appear that long after their requests have ended.
     pub fn delay(&self, by: Duration) {
-        self.0.shared.state().audit_log.delay = by.try_into().unwrap_or(SignedDuration::MAX);
+        self.0.state().audit_log.lateness = Lateness::By(signed(by));
+    }
+
+    /// From now on rows appear out of order: four that are written one after another appear the last one first, within
+    /// that time. [`AuditLog::delay`] ends it.
+    pub fn disorder(&self, within: Duration) {
+        self.0.state().audit_log.lateness = Lateness::Falling {
+            from: signed(within),
+            rows: 0,
+        };
     }
 
     /// All rows are deleted.
     pub fn purge(&self) {
-        let rows = &mut self.0.shared.state().audit_log;
-        rows.visible.clear();
-        rows.late.clear();
+        self.purge_before(Timestamp::MAX);
+    }
+
+    /// Rows of requests that ended before that are deleted.
+    pub fn purge_before(&self, time: Timestamp) {
+        let rows = &mut self.0.state().audit_log;
+        rows.visible.retain(|record| record.time >= time);
+        rows.late.retain(|(_, record)| record.time >= time);
     }
 
     /// Switches the feature off, whatever the licences say, or lets them decide again. While it is off nothing is logged.
     pub fn switch(&self, on: bool) {
-        let mut state = self.0.shared.state();
+        let mut state = self.0.state();
         if on {
             state.switched_off.remove("audit_log");
         } else {
@@ -114,14 +164,17 @@ impl AuditLog<'_> {
         state.refresh_entitlements();
     }
 
-    /// That many rows about workspaces and keys, of the first user.
-    pub fn burst(&self, rows: usize) {
-        let mut state = self.0.shared.state();
+    /// That many rows of a user about workspaces and keys, spread evenly over the time until now.
+    pub fn burst(&self, user: &str, rows: u32, over: Duration) {
+        let mut state = self.0.state();
         let (now, organization) = (state.now(), state.default_organization());
-        let user = state.users.keys().next().copied().unwrap_or_default();
-        for (kind, action) in TRAFFIC.into_iter().cycle().take(rows) {
+        let user = state.find_user(user, Uuid::nil()).map(|found| found.id);
+        let user = user.expect("the user a test names exists");
+        for (row, (kind, action)) in (1..=rows).zip(TRAFFIC.into_iter().cycle()) {
+            let before = over.mul_f64(1.0 - f64::from(row) / f64::from(rows));
+            let time = now.saturating_sub(signed(before)).unwrap_or(Timestamp::MIN);
             let note = Note::new(kind, action, Uuid::new_v4(), "traffic").within(organization);
-            let record = Record::of(note, user, 200, now, "127.0.0.1".to_owned(), "traffic".to_owned());
+            let record = Record::of(note, user, 200, time, "127.0.0.1".to_owned(), "traffic".to_owned());
             state.audit_log.write(record);
         }
     }
@@ -129,9 +182,45 @@ impl AuditLog<'_> {
     /// How many rows can be seen.
     #[must_use]
     pub fn rows(&self) -> usize {
-        let mut state = self.0.shared.state();
+        let mut state = self.0.state();
         let now = state.now();
         state.audit_log.pass(now);
         state.audit_log.newest_first().count()
     }
+}
+
+/// What [`AuditLog`] can do, from another process.
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Command {
+    Hold,
+    Release,
+    Delay { ms: u64 },
+    Disorder { ms: u64 },
+    Purge { before: Option<Timestamp> },
+    Switch { on: bool },
+    Burst { user: String, rows: u32, ms: u64 },
+}
+
+impl Command {
+    pub(crate) fn run(self, shared: &Shared) -> Result<(), String> {
+        let log = AuditLog(shared);
+        match self {
+            Self::Hold => log.hold(),
+            Self::Release => log.release(),
+            Self::Delay { ms } => log.delay(Duration::from_millis(ms)),
+            Self::Disorder { ms } => log.disorder(Duration::from_millis(ms)),
+            Self::Purge { before } => log.purge_before(before.unwrap_or(Timestamp::MAX)),
+            Self::Switch { on } => log.switch(on),
+            Self::Burst { user, .. } if shared.state().find_user(&user, Uuid::nil()).is_none() => {
+                return Err(format!("there is no user {user:?}"));
+            }
+            Self::Burst { user, rows, ms } => log.burst(&user, rows, Duration::from_millis(ms)),
+        }
+        Ok(())
+    }
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    duration.try_into().unwrap_or(SignedDuration::MAX)
 }

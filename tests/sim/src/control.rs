@@ -6,6 +6,9 @@
 //!   "latency_ms":500,"status":503,"body":{"message":"down"}}`; instead of `status` also `"cut":"before"`, `"cut":"after"`
 //!   or `"rate_limited":5`
 //! * `DELETE /_sim/faults`: takes all faults away
+//! * `POST /_sim/audit`: makes a fault in the audit log: `"hold"`, `"release"`, `{"delay":{"ms":4000}}`,
+//!   `{"disorder":{"ms":4000}}`, `{"purge":{}}`, `{"purge":{"before":"2026-07-24T08:00:00Z"}}`, `{"switch":{"on":false}}`,
+//!   `{"burst":{"user":"ann","rows":10000,"ms":60000}}`; see `AuditLog`
 
 use std::time::Duration;
 
@@ -14,6 +17,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
+use crate::auditlog;
 use crate::faults::Fault;
 use crate::server::Shared;
 use crate::state::State;
@@ -48,6 +52,13 @@ pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8
             },
             Err(problem) => Answer::message(400, problem),
         },
+        (&Method::POST, "audit") => {
+            let command = serde_json::from_slice::<auditlog::Command>(body).map_err(|e| e.to_string());
+            match command.and_then(|command| command.run(shared)) {
+                Ok(()) => Answer::empty(204),
+                Err(problem) => Answer::message(400, problem),
+            }
+        }
         _ => Answer::message(404, "No such command."),
     }
 }

@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 use coder_sim::{Profile, Sim};
 use serde_json::{Value, json};
 
-async fn call(sim: &Sim, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+fn client() -> reqwest::Client {
     // A second installation fails; the first is enough.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut request = reqwest::Client::new()
+    reqwest::Client::new()
+}
+
+async fn call(sim: &Sim, method: reqwest::Method, path: &str, body: Option<Value>) -> Value {
+    let mut request = client()
         .request(method, format!("{}/api/v2{path}", sim.url()))
         .header("Coder-Session-Token", sim.owner_token());
     if let Some(body) = body {
@@ -83,16 +87,103 @@ async fn nothing_is_logged_while_the_feature_is_off_and_a_purge_leaves_nothing()
 }
 
 #[tokio::test]
-async fn a_burst_is_listed_a_page_at_a_time() {
+async fn rows_out_of_order_appear_the_last_one_first_and_are_listed_by_time() {
     let sim = Sim::builder(Profile::Main).start().await;
+    sim.audit_log().disorder(Duration::from_mins(5));
+    for name in ["a", "b", "c", "d", "e"] {
+        create(&sim, name).await;
+    }
+    assert_eq!(named(&sim).await, ["d"]);
+    sim.clock().advance(Duration::from_secs(100));
+    assert_eq!(named(&sim).await, ["d", "c"]);
+    sim.clock().advance(Duration::from_secs(100));
+    assert_eq!(named(&sim).await, ["d", "c", "b"]);
+    sim.clock().advance(Duration::from_secs(100));
+    assert_eq!(named(&sim).await, ["e", "d", "c", "b", "a"]);
+    sim.audit_log().delay(Duration::ZERO);
+    create(&sim, "f").await;
+    assert_eq!(named(&sim).await[0], "f");
+}
+
+#[tokio::test]
+async fn a_purge_may_leave_the_newer_rows() {
+    let sim = Sim::builder(Profile::Main).start().await;
+    create(&sim, "old").await;
+    sim.clock().advance(Duration::from_mins(1));
+    let between = sim.clock().now() - Duration::from_secs(30);
+    create(&sim, "newer").await;
+    sim.audit_log().purge_before(between);
+    assert_eq!(named(&sim).await, ["newer"]);
+    sim.audit_log().purge();
+    assert_eq!(sim.audit_log().rows(), 0);
+}
+
+#[tokio::test]
+async fn a_burst_is_listed_a_page_at_a_time() {
+    let sim = Sim::builder(Profile::Main).users(["ann"]).start().await;
     create(&sim, "before").await;
-    sim.audit_log().burst(10_000);
+    sim.audit_log().burst("ann", 10_000, Duration::ZERO);
     assert_eq!(sim.audit_log().rows(), 10_001);
-    let began = Instant::now();
-    let page = call(&sim, reqwest::Method::GET, "/audit?limit=100&offset=9950", None).await;
-    println!("a page of {} rows took {:?}", page["count"], began.elapsed());
+    let day = sim.clock().now().to_zoned(jiff::tz::TimeZone::UTC).date();
+    let path = format!("/audit?q=date_from:{day}&limit=100&offset=9950");
+    let page = call(&sim, reqwest::Method::GET, &path, None).await;
+    let (began, http) = (Instant::now(), client());
+    for _ in 0..20 {
+        let request = http.get(format!("{}/api/v2{path}", sim.url()));
+        let answer = request.header("Coder-Session-Token", sim.owner_token()).send().await;
+        answer.expect("an answer").bytes().await.expect("a body");
+    }
+    println!("a page of {} rows took {:?}", page["count"], began.elapsed() / 20);
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     let rows = page["audit_logs"].as_array().expect("rows");
     assert_eq!(rows.len(), 51);
     assert_eq!(rows[50]["resource_target"], "before");
     assert_eq!(rows[0]["resource_type"], "workspace_build");
+    assert_eq!(rows[0]["user"]["username"], "ann");
+}
+
+#[tokio::test]
+async fn a_burst_is_spread_over_a_time() {
+    let sim = Sim::builder(Profile::Main).users(["ann"]).start().await;
+    sim.clock().advance(Duration::from_hours(1));
+    let before = sim.clock().now() - Duration::from_secs(45);
+    create(&sim, "now").await;
+    sim.audit_log().burst("ann", 6, Duration::from_mins(1));
+    sim.audit_log().purge_before(before);
+    assert_eq!(sim.audit_log().rows(), 6, "one every ten seconds, and one by hand");
+}
+
+#[tokio::test]
+async fn its_faults_are_made_over_http_too() {
+    let sim = Sim::builder(Profile::Main).users(["ann"]).start().await;
+    let order = async |body: Value| {
+        let path = format!("{}/_sim/audit", sim.url());
+        let answer = client().post(path).body(body.to_string()).send().await;
+        answer.expect("an answer").status().as_u16()
+    };
+    create(&sim, "first").await;
+    for (body, rows) in [
+        (json!("hold"), 1),
+        (json!("release"), 1),
+        (json!({ "delay": { "ms": 1000 } }), 1),
+        (json!({ "disorder": { "ms": 1000 } }), 1),
+        (json!({ "burst": { "user": "ann", "rows": 10, "ms": 60_000 } }), 11),
+        (json!({ "purge": { "before": "2020-01-01T00:00:00Z" } }), 11),
+        (json!({ "purge": {} }), 0),
+        (json!({ "switch": { "on": false } }), 0),
+    ] {
+        assert_eq!(
+            (order(body.clone()).await, sim.audit_log().rows()),
+            (204, rows),
+            "{body}"
+        );
+    }
+    let answer = call(&sim, reqwest::Method::GET, "/entitlements", None).await;
+    assert_eq!(answer["features"]["audit_log"]["enabled"], false);
+    for body in [
+        json!("burn"),
+        json!({ "burst": { "user": "nobody", "rows": 1, "ms": 0 } }),
+    ] {
+        assert_eq!(order(body.clone()).await, 400, "{body}");
+    }
 }

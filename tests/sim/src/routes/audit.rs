@@ -1,5 +1,8 @@
 //! Reading the audit log.
 
+use jiff::Timestamp;
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -45,6 +48,8 @@ const KINDS: [&str; 16] = [
 struct Term {
     key: String,
     value: String,
+    /// Where the value is a day: its midnight and the next.
+    day: Option<(Timestamp, Timestamp)>,
 }
 
 fn refuse(field: &str, detail: String) -> Answer {
@@ -71,23 +76,28 @@ fn terms(call: &Call<'_>) -> Result<Vec<Term>, Answer> {
         terms.push(Term {
             key: key.to_owned(),
             value: value.to_owned(),
+            day: value.parse().ok().and_then(day),
         });
     }
     Ok(terms)
 }
 
+fn day(date: Date) -> Option<(Timestamp, Timestamp)> {
+    let midnight = |date: Date| date.to_zoned(TimeZone::UTC).ok().map(|midnight| midnight.timestamp());
+    Some((midnight(date)?, midnight(date.tomorrow().ok()?)?))
+}
+
 fn matches(call: &Call<'_>, record: &Record, term: &Term) -> bool {
     let value = term.value.as_str();
-    let user = call.state.users.get(&record.user);
-    let day = record.time.to_string().chars().take(10).collect::<String>();
+    let user = || call.state.users.get(&record.user);
     match term.key.as_str() {
         "resource_type" => record.note.kind == value,
         "resource_id" => record.note.id.to_string() == value,
         "resource_target" => record.note.target.to_lowercase() == value,
-        "username" => user.is_some_and(|user| user.username.to_lowercase() == value),
-        "email" => user.is_some_and(|user| user.email.to_lowercase() == value),
-        "date_from" => day.as_str() >= value,
-        "date_to" => day.as_str() <= value,
+        "username" => user().is_some_and(|user| user.username.to_lowercase() == value),
+        "email" => user().is_some_and(|user| user.email.to_lowercase() == value),
+        "date_from" => term.day.is_none_or(|(midnight, _)| record.time >= midnight),
+        "date_to" => term.day.is_none_or(|(_, next)| record.time < next),
         "organization" => call
             .state
             .find_organization(value)
