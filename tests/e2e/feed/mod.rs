@@ -118,3 +118,23 @@ fn others(world: &World, mark: Mark) -> Vec<String> {
         .map(|call| format!("{} {}", call.method, call.path))
         .collect()
 }
+
+/// Waits until the operator does nothing but poll.
+async fn quiet(world: &World) {
+    world
+        .until("a quiet time", async || {
+            let mark = world.coder.sim().journal().mark();
+            polls(world, 2).await;
+            others(world, mark).is_empty()
+        })
+        .await;
+}
+
+/// How many entries of the log the operator has read, and how many things it has looked at again because of them.
+async fn entries_and_wakes(world: &World) -> (f64, f64) {
+    let metric = async |name| {
+        let metric = format!("coder_operator_feed_{name}_total ");
+        world.operator.metric(&metric).await.expect("a metric")
+    };
+    (metric("entries").await, metric("wakes").await)
+}

@@ -167,6 +167,7 @@ async fn its_faults_are_made_over_http_too() {
         (json!("release"), 1),
         (json!({ "delay": { "ms": 1000 } }), 1),
         (json!({ "disorder": { "ms": 1000 } }), 1),
+        (json!({ "delay": { "ms": 0 } }), 1),
         (json!({ "burst": { "user": "ann", "rows": 10, "ms": 60_000 } }), 11),
         (json!({ "purge": { "before": "2020-01-01T00:00:00Z" } }), 11),
         (json!({ "purge": {} }), 0),
