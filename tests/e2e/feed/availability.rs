@@ -1,5 +1,7 @@
 //! Where the log cannot be read the sweep does it all, the instance says why, and it comes back by itself.
 
+use std::time::Duration;
+
 use coder_operator::api::CoderInstance;
 use coder_sim::{Fault, Method, Profile, Sim};
 use serde_json::json;
@@ -124,5 +126,33 @@ async fn a_log_that_lacks_own_writes_is_not_believed_until_they_appear() {
     sim.audit_log().release();
     reads_the_log(&world).await;
     disturb(&world, &bob, &["backend"]).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_asks_for_patience_is_given_it_and_is_read_on() {
+    simulated_only!("needs faults");
+    let world = fed("feed-limit", Profile::Main, "1s").await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    group(&world, "backend").await;
+    polls(&world, 2).await;
+    let (mark, pause) = (sim.journal().mark(), Duration::from_secs(6));
+    sim.faults()
+        .add(Fault::on(Method::GET, AUDIT).times(1).rate_limited(pause));
+    disturb(&world, &bob, &["backend"]).await;
+    polls(&world, 1).await;
+    let calls = world.coder.calls_since(mark).into_iter();
+    let mut polls = calls
+        .filter(|call| call.template == AUDIT)
+        .skip_while(|call| call.status != Some(429));
+    let (refused, next) = (polls.next().expect("a refusal"), polls.next().expect("the next poll"));
+    let waited = next.time.duration_since(refused.time);
+    println!("asked to wait {pause:?}, waited {waited:#}");
+    // The pause has some jitter.
+    assert!(waited.unsigned_abs() >= pause * 4 / 5, "{waited:#}");
+    let lists = sim.journal().count_since(mark, &Method::GET, super::GROUPS);
+    assert_eq!(lists, 0, "the entry was read after the pause");
+    reads_the_log(&world).await;
     world.finish().await;
 }

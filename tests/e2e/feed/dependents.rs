@@ -1,10 +1,12 @@
 //! What goes takes something along that has no entry of its own.
 
-use coder_operator::api::CoderGroup;
+use std::time::Instant;
+
+use coder_operator::api::{CoderGroup, CoderOrganization};
 use coder_sim::{Method, Profile};
 use serde_json::json;
 
-use super::fed;
+use super::{fed, quiet};
 use crate::support::{World, condition, message, ready, simulated_only};
 
 /// A group whose only member is ann, and bob's token.
@@ -51,6 +53,54 @@ async fn a_deleted_user_is_missed_in_groups() {
     let path = format!("/users/{id}");
     world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
     world.wait("backend", waits_for_ann).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deleted_organization_is_made_again_with_everything_in_it() {
+    simulated_only!("changes things behind the back");
+    let world = fed("feed-everything", Profile::V2_16_1, "1s").await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    world
+        .apply::<CoderOrganization>("team", json!({ "everyoneQuotaAllowance": 5 }))
+        .await;
+    let id = world.wait("team", ready::<CoderOrganization>).await.status.unwrap().id;
+    let groups = ["backend", "frontend"];
+    for group in groups {
+        let spec = json!({ "organizationRef": { "name": "team" }, "quotaAllowance": 20 });
+        world.apply::<CoderGroup>(group, spec).await;
+        world.wait(group, ready::<CoderGroup>).await;
+    }
+    quiet(&world).await;
+    let began = Instant::now();
+    // The older servers delete an organization with all that is in it.
+    let path = format!("/organizations/{}", id.unwrap());
+    world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
+    for group in groups {
+        let there = async || sim.organization("team").is_some() && sim.group("team", group).is_some();
+        world.until(&format!("{group} is there again"), there).await;
+    }
+    println!(
+        "an organization with two groups was made again after {:?}",
+        began.elapsed()
+    );
+    world.event("team", "DriftCorrected", "deleted by bob at ").await;
+    for group in groups {
+        let id = sim.group("team", group).unwrap().id.to_string();
+        let group = world
+            .wait(group, |group: &CoderGroup| {
+                ready(group)
+                    && group
+                        .status
+                        .as_ref()
+                        .is_some_and(|status| status.id.as_ref() == Some(&id))
+            })
+            .await;
+        let organization = sim.organization("team").unwrap().id.to_string();
+        assert_eq!(group.status.unwrap().organization_id, Some(organization));
+    }
+    assert_eq!(sim.group("team", "Everyone").unwrap().quota_allowance, 5);
     world.finish().await;
 }
 

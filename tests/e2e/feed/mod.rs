@@ -8,6 +8,7 @@ mod idle;
 mod log;
 mod operators;
 mod own;
+mod unchanged;
 
 use coder_operator::api::instance::Feed;
 use coder_operator::api::{CoderGroup, CoderInstance};
@@ -20,8 +21,9 @@ const AUDIT: &str = "/api/v2/audit";
 const GROUPS: &str = "/api/v2/organizations/{organization}/groups";
 const GROUP: &str = "/api/v2/groups/{group}";
 
-/// Nothing but the feed can find a change in time.
-async fn fed(test: &str, profile: Profile, interval: &str) -> World {
+/// Nothing but the feed can find a change in time. Without an interval it is the default.
+async fn fed(test: &str, profile: Profile, interval: impl Into<Option<&str>>) -> World {
+    let interval = interval.into();
     let settings = json!({ "resyncInterval": "1h", "feedInterval": interval });
     let world = World::with(test, Coder::simulated(profile).await, settings).await;
     reads_the_log(&world).await;

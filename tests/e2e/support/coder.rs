@@ -126,7 +126,14 @@ impl Coder {
         self.call_as(&self.token, method, path, body).await
     }
 
-    async fn call_as(&self, token: &str, method: Method, path: &str, body: Option<Value>) -> (StatusCode, Value) {
+    /// The same as whoever that token belongs to.
+    pub(crate) async fn call_as(
+        &self,
+        token: &str,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> (StatusCode, Value) {
         let mut request = self
             .http
             .request(method, format!("{}/api/v2{path}", self.url))
