@@ -5,7 +5,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 use crate::api::{CoderInstance, status::NEVER_OBSERVED};
-use crate::engine::{Remote, watch::Watchable};
+use crate::engine::{Remote, cluster::watch::Watchable};
 use crate::kinds::{self, Visitor};
 
 /// All of them, the connection first.

@@ -8,7 +8,7 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 
 use crate::api::{CoderInstance, GROUP};
-use crate::engine::{Remote, watch::Watchable};
+use crate::engine::{Remote, cluster::watch::Watchable};
 use crate::kinds::{self, Visitor};
 
 const NAME: &str = "coder-operator";

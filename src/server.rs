@@ -11,7 +11,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::watch::Synced;
+use crate::engine::cluster::watch::Synced;
 use crate::metrics::Metrics;
 
 /// Something that must be complete before the process is ready, by the name that `/readyz` shows.

@@ -19,12 +19,12 @@ use tokio_util::task::TaskTracker;
 
 use super::Failure;
 use crate::api::ObjectKey;
-use crate::engine::metadata::MetadataCache;
-use crate::engine::objects::Caches;
-use crate::engine::output::Outputs;
-use crate::engine::wake::{Topic, Wakes};
-use crate::engine::watch::{Namespaces, Watchable};
-use crate::engine::worker::{Running, Worker};
+use crate::engine::cluster::metadata::MetadataCache;
+use crate::engine::cluster::objects::Caches;
+use crate::engine::cluster::output::Outputs;
+use crate::engine::cluster::wake::{Topic, Wakes};
+use crate::engine::cluster::watch::{Namespaces, Watchable};
+use crate::engine::cluster::worker::{Running, Worker};
 use crate::engine::{Engine, Remote};
 use crate::kinds::{self, Visitor};
 use crate::leader::Leadership;
@@ -149,8 +149,8 @@ fn engine(client: &Client, identity: &str, leadership: Leadership) -> Arc<Engine
         caches: Arc::new(Caches::new(client.clone())),
         namespaces: Arc::default(),
         wakes: Arc::new(Wakes::default()),
-        claims: crate::engine::claims::Claims::default(),
-        fights: crate::engine::fights::Fights::default(),
+        claims: crate::engine::pass::claims::Claims::default(),
+        fights: crate::engine::pass::fights::Fights::default(),
         connections: crate::engine::connection::Connections::default(),
         outputs: Outputs::new(client.clone()),
         events: EventRecorder::new(client.clone(), reporter),

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use kube::core::{Selector, SelectorExt};
 
-use super::error::{Error, Reason};
 use crate::api::{Access, ObjectKey, Scope};
+use crate::engine::error::{Error, Reason};
 
 /// What somebody wants to do through a connection.
 #[derive(Clone, Copy, Debug)]

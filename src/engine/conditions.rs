@@ -7,8 +7,8 @@ use k8s_controller::conditions::ConditionStatus::{self, False, True, Unknown};
 use k8s_controller::conditions::{DesiredCondition, remove, set};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-use super::error::{Disposition, Error, Reason};
-use super::remote::Note;
+use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::remote::Note;
 
 /// Whether Coder is as declared, at the last look.
 pub const READY: &str = "Ready";

@@ -12,10 +12,10 @@ use tokio::task::AbortHandle;
 use tokio::time::Instant;
 use url::Url;
 
-use super::error::{Error, Reason};
-use super::watch::Synced;
 use crate::api::{Access, Defaults, ObjectKey};
 use crate::coder::{Client, DeploymentId, User, is_at_least};
+use crate::engine::cluster::watch::Synced;
+use crate::engine::error::{Error, Reason};
 use crate::mirror::Mirror;
 
 /// How old the last proof may be that the deployment is still the pinned one when something is written to it.

@@ -7,13 +7,13 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::error::Error;
-use super::objects::{self, Objects};
-use super::output::{Output, Outputs, Owner};
-use super::wake::{Topic, Wakes};
 use crate::api::{Kind, ObjectKey, Reference, instance};
 use crate::coder::Client;
+use crate::engine::cluster::objects::{self, Objects};
+use crate::engine::cluster::output::{Output, Outputs, Owner};
+use crate::engine::cluster::wake::{Topic, Wakes};
+use crate::engine::connection::Connection;
+use crate::engine::error::Error;
 use crate::mirror::{Collection, Interest, Snapshot, Waker};
 
 /// One pass over one object.

@@ -9,21 +9,26 @@ use kube::Resource;
 use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 
-use super::adoption::{self, Decision, Found};
-use super::conditions::{self, Verdict};
-use super::connection::Connection;
-use super::cx::{Cx, Seen};
-use super::error::{Disposition, Error, Reason};
-use super::output::Owner;
-use super::remote::{Remote, Report, Target};
-use super::status::{self, Recent};
-use super::wake::Topic;
-use super::{Engine, access, teardown};
 use crate::api::{AdoptionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
+use crate::engine::cluster::output::Owner;
+use crate::engine::cluster::status::{self, Recent};
+use crate::engine::cluster::wake::Topic;
+use crate::engine::conditions::{self, Verdict};
+use crate::engine::connection::Connection;
+use crate::engine::cx::{Cx, Seen};
+use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::pass::adoption::{Decision, Found};
+use crate::engine::remote::{Remote, Report, Target};
+use crate::engine::{Engine, access};
 
+pub mod adoption;
+pub mod claims;
 mod creation;
+pub mod drift;
+pub mod fights;
 mod outcome;
 mod ownership;
+pub mod teardown;
 
 use outcome::Done;
 
@@ -32,19 +37,19 @@ const ROUNDS: usize = 6;
 
 /// A pass under way.
 pub struct Pass<'a, R: Remote> {
-    pub(super) engine: &'a Engine,
-    pub(super) recent: &'a Recent<R::Kind>,
+    pub(in crate::engine) engine: &'a Engine,
+    pub(in crate::engine) recent: &'a Recent<R::Kind>,
     /// All objects of the kind, as watched.
-    pub(super) store: &'a Store<R::Kind>,
+    pub(in crate::engine) store: &'a Store<R::Kind>,
     /// The object as it is now, own writes included.
-    pub(super) object: Arc<R::Kind>,
+    pub(in crate::engine) object: Arc<R::Kind>,
     /// The status as the pass found it.
-    pub(super) before: StatusOf<R>,
+    pub(in crate::engine) before: StatusOf<R>,
     /// The status as the pass leaves it.
-    pub(super) status: StatusOf<R>,
-    pub(super) me: Reference,
-    pub(super) since: Instant,
-    pub(super) seen: Mutex<Seen>,
+    pub(in crate::engine) status: StatusOf<R>,
+    pub(in crate::engine) me: Reference,
+    pub(in crate::engine) since: Instant,
+    pub(in crate::engine) seen: Mutex<Seen>,
     connection: Option<Arc<Connection>>,
     /// Whether this pass claims something by name.
     claims: bool,
@@ -202,7 +207,7 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// Whether the instance grants its use to this object.
-    pub(super) fn authorize(&self, connection: &Connection) -> Result<(), Error> {
+    pub(in crate::engine) fn authorize(&self, connection: &Connection) -> Result<(), Error> {
         let namespace = &self.me.key.namespace;
         self.depend(Topic::Namespace(namespace.clone()));
         let labels = self.engine.labels(namespace);
@@ -331,7 +336,7 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// Whether this process may write to that deployment right now.
-    pub(super) async fn permit(&self, connection: &Connection) -> Result<(), Error> {
+    pub(in crate::engine) async fn permit(&self, connection: &Connection) -> Result<(), Error> {
         if !self.engine.leadership.leads() {
             return Err(Error::Superseded);
         }
@@ -360,11 +365,11 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// The object depends on what this connection shows.
-    pub(super) fn keep_connection(&mut self, connection: &Arc<Connection>) {
+    pub(in crate::engine) fn keep_connection(&mut self, connection: &Arc<Connection>) {
         self.connection = Some(Arc::clone(connection));
     }
 
-    pub(super) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
+    pub(in crate::engine) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
         let owner = Owner::of(self.object.as_ref()).ok_or(Error::Superseded)?;
         let own = self
             .object
@@ -385,7 +390,7 @@ impl<R: Remote> Pass<'_, R> {
         })
     }
 
-    pub(super) fn depend(&self, topic: Topic) {
+    pub(in crate::engine) fn depend(&self, topic: Topic) {
         self.engine.wakes.depend(&self.me, topic.clone());
         self.seen
             .lock()

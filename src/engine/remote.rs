@@ -5,10 +5,10 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use super::cx::Cx;
-use super::drift::Deviation;
-use super::error::{Error, Reason};
 use crate::api::{DeletionPolicy, Kind, Origin};
+use crate::engine::cx::Cx;
+use crate::engine::error::{Error, Reason};
+use crate::engine::pass::drift::Deviation;
 use crate::metrics::Samples;
 
 /// The rule of one kind: how a custom resource becomes an object in Coder.

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 use super::field::{Differences, Field};
 use crate::api::{CoderWorkspaceProxy, Origin, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, Client, CreateProxy, ProxyId, ProxyStatus, ProxyWithToken, UpdateProxy};
-use crate::engine::output::{self, Content, Output};
+use crate::engine::cluster::output::{self, Content, Output};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::metrics::Samples;
 use crate::mirror::Collection;

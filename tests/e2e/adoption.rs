@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use coder_operator::api::{
     CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, KindStatus, Origin,
 };
-use coder_operator::engine::watch::Watchable;
+use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, condition, message, ready, simulated_only, stalled};
 

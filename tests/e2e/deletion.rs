@@ -12,7 +12,7 @@ use coder_operator::api::DeletionPolicy::{Delete, Orphan};
 use coder_operator::api::{
     CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, KindStatus, Origin,
 };
-use coder_operator::engine::watch::Watchable;
+use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, blocked, message, ready, simulated_only, stalled, waiting};
 

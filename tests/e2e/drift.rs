@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
-use coder_operator::engine::watch::Watchable;
+use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{Coder, World, condition, ready, simulated_only};
 

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use coder_operator::api::{
     CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, KindStatus, Origin,
 };
-use coder_operator::engine::watch::Watchable;
+use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, condition, message, ready, simulated_only, stalled, waiting};
 

@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::{Pass, name_of};
 use crate::api::{KindStatus, Origin, PendingCreation};
-use crate::engine::adoption::{self, Found};
+use crate::engine::cluster::status::Guard;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
+use crate::engine::pass::adoption::{self, Found};
 use crate::engine::remote::{Remote, Target};
-use crate::engine::status::Guard;
 
 impl<R: Remote> Pass<'_, R> {
     /// Writes down what is about to be created, insisting that this pass saw the newest state of the object.

@@ -8,13 +8,13 @@ use tokio::time::Instant;
 
 use super::Pass;
 use crate::api::{Kind, KindStatus, ObjectKey, Reference, annotation, instance};
+use crate::engine::cluster::status::{self, Guard};
+use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, SYNCED, Verdict};
 use crate::engine::cx::Seen;
-use crate::engine::drift::{Attributed, Deviation};
 use crate::engine::error::{Error, Reason};
+use crate::engine::pass::drift::{Attributed, Deviation};
 use crate::engine::remote::{Remote, Report};
-use crate::engine::status::{self, Guard};
-use crate::engine::wake::Topic;
 use crate::mirror::{Author, Waker};
 
 /// A change that was made.

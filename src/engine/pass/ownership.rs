@@ -7,12 +7,12 @@ use tokio::time::Instant;
 
 use super::Pass;
 use crate::api::{Kind, KindStatus, Reference};
-use crate::engine::adoption::Found;
-use crate::engine::claims::{self, Claim};
+use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
+use crate::engine::pass::adoption::Found;
+use crate::engine::pass::claims::{self, Claim};
 use crate::engine::remote::{Remote, Target};
-use crate::engine::wake::Topic;
 
 impl<R: Remote> Pass<'_, R> {
     /// Refuses when another custom resource wants the same name with more right.

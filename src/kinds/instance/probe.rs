@@ -11,9 +11,9 @@ use url::Url;
 
 use crate::api::{CoderInstance, Reference, Scope, annotation, instance};
 use crate::coder::{self, Client, Config, DeploymentId};
+use crate::engine::cluster::objects::Objects;
+use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::{Connection, Link, deployment_changed};
-use crate::engine::objects::Objects;
-use crate::engine::wake::Topic;
 use crate::engine::{Engine, Error, Note, Reason};
 use crate::mirror::Mirror;
 use crate::mirror::feed::sweep;

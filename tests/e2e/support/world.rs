@@ -12,7 +12,7 @@ use test_ground::{ControlPlane, Namespace};
 use tokio::sync::OnceCell;
 
 use coder_operator::api::CoderInstance;
-use coder_operator::engine::watch::Watchable;
+use coder_operator::engine::cluster::watch::Watchable;
 use coder_operator::{crds, rbac};
 
 use super::PATIENCE;

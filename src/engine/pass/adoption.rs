@@ -1,7 +1,7 @@
 //! What to do with what was found: the one place that decides between creating, managing and taking over.
 
-use super::error::{Error, Reason};
 use crate::api::{AdoptionPolicy, Origin};
+use crate::engine::error::{Error, Reason};
 
 /// What was found, by the three ways of looking.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
 //! The custom resources and Secrets that a pass may look up, behind one interface with two sources: the watch caches
-//! in the cluster ([`Caches`]) and, offline, a set of files ([`Files`](super::files::Files)). The rules of the kinds are
+//! in the cluster ([`Caches`]) and, offline, a set of files ([`Files`](crate::engine::cluster::files::Files)). The rules of the kinds are
 //! the same code over both.
 
 use std::any::Any;
@@ -12,9 +12,9 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client, ResourceExt};
 use secrecy::SecretString;
 
-use super::error::{Error, Reason};
-use super::watch::Synced;
 use crate::api::{Kind, KindStatus, ObjectKey, Reference, Scope};
+use crate::engine::cluster::watch::Synced;
+use crate::engine::error::{Error, Reason};
 
 /// Where a pass looks things up.
 pub trait Objects: Send + Sync + 'static {
@@ -123,7 +123,11 @@ impl Objects for Caches {
 }
 
 /// The text under one key of a Secret.
-pub(super) fn secret_value(secret: Option<Secret>, key: &ObjectKey, entry: &str) -> Result<SecretString, Error> {
+pub(in crate::engine) fn secret_value(
+    secret: Option<Secret>,
+    key: &ObjectKey,
+    entry: &str,
+) -> Result<SecretString, Error> {
     let Some(secret) = secret else {
         return Err(Error::waiting(
             Reason::SecretNotFound,

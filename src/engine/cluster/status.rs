@@ -8,8 +8,8 @@ use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 
-use super::error::Error;
-use super::watch::Watchable;
+use crate::engine::cluster::watch::Watchable;
+use crate::engine::error::Error;
 
 /// The field manager of everything the operator writes into custom resources.
 pub const FIELD_MANAGER: &str = "coder-operator";

@@ -18,7 +18,7 @@ mod properties;
 pub mod workspace_proxy;
 
 use crate::engine::Remote;
-use crate::engine::watch::Watchable;
+use crate::engine::cluster::watch::Watchable;
 
 /// Does something with every kind.
 pub trait Visitor {

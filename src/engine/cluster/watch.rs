@@ -55,7 +55,7 @@ impl Synced {
         self.0.load(Ordering::Acquire)
     }
 
-    pub(super) fn set(&self) {
+    pub(in crate::engine) fn set(&self) {
         self.0.store(true, Ordering::Release);
     }
 }

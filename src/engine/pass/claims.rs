@@ -9,8 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::error::{Error, Reason};
 use crate::api::{ObjectKey, Reference};
+use crate::engine::error::{Error, Reason};
 
 /// One custom resource's claim.
 #[derive(Clone, Debug)]
@@ -19,7 +19,7 @@ pub struct Claim {
     pub key: ObjectKey,
     /// The deployment it is in: two instances may lead to the same.
     pub deployment: String,
-    /// What is claimed by name: [`Remote::key`](super::remote::Remote::key).
+    /// What is claimed by name: [`Remote::key`](crate::engine::remote::Remote::key).
     pub named: Option<String>,
     /// What is held by id.
     pub held: Option<String>,

@@ -5,16 +5,16 @@
 
 use k8s_controller::events::EventType;
 
-use super::claims;
-use super::conditions::Verdict;
-use super::connection::Connection;
-use super::error::{Disposition, Error, Reason};
-use super::objects::Referrer;
-use super::pass::{Ended, Pass};
-use super::remote::{Remote, Target};
-use super::status::{self, FINALIZER};
-use super::wake::Topic;
 use crate::api::{DeletionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
+use crate::engine::cluster::objects::Referrer;
+use crate::engine::cluster::status::{self, FINALIZER};
+use crate::engine::cluster::wake::Topic;
+use crate::engine::conditions::Verdict;
+use crate::engine::connection::Connection;
+use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::pass::claims;
+use crate::engine::pass::{Ended, Pass};
+use crate::engine::remote::{Remote, Target};
 
 /// Names at most this many of what hangs on an object.
 const NAMED: usize = 5;
@@ -161,7 +161,7 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// What becomes of the object in Coder: said by the object, or by the instance, or by the kind.
-    pub(super) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
+    pub(in crate::engine) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
         // What was begun and never recorded is ours all the same.
         let common = self.status.common();
         let begun = common.pending_creation.as_ref().map(|_| Origin::Created);

@@ -14,16 +14,16 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use super::Engine;
-use super::backoff::Backoff;
-use super::conditions::READY;
-use super::error::{Disposition, Error, Reason};
-use super::pass::{self, Ended};
-use super::remote::Remote;
-use super::status::{FINALIZER, Recent, has_finalizer};
-use super::wake::Topic;
-use super::watch::{Change, Namespaces, Synced, Watch, Watchable};
 use crate::api::{GROUP, Kind, KindStatus, ObjectKey, Reference};
+use crate::engine::Engine;
+use crate::engine::cluster::backoff::Backoff;
+use crate::engine::cluster::status::{FINALIZER, Recent, has_finalizer};
+use crate::engine::cluster::wake::Topic;
+use crate::engine::cluster::watch::{Change, Namespaces, Synced, Watch, Watchable};
+use crate::engine::conditions::READY;
+use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::pass::{self, Ended};
+use crate::engine::remote::Remote;
 use crate::mirror::Waker;
 
 /// Passes of one kind at the same time. They mostly wait for answers.

@@ -3,37 +3,21 @@
 //! The engine knows neither Coder's endpoints nor any concrete kind; a kind says what is particular to it by
 //! implementing [`Remote`]. The rules that protect users live here, once:
 //!
-//! * [`pass`] is the driver, [`teardown`] the way out of it;
-//! * [`adoption`] decides between creating, managing and taking over; [`claims`] between two custom resources;
-//!   [`access`] who may use a connection;
-//! * [`drift`] says what somebody else did, [`fights`] when it happens again and again;
-//! * [`error`] says what follows from a failure, [`conditions`] how users see it, [`status`] how it is written;
-//! * [`wake`] brings back whoever waits; [`connection`] holds what passes work with; [`objects`] where they look things
-//!   up, [`files`] the same without Kubernetes; [`output`] the Secrets they write; [`cx`] is all of that as a kind
-//!   sees it;
-//! * [`worker`] ties a kind to its watch.
+//! * [`pass`] is the driver and what it decides: whose an object is, when it is created, taken over or let go, what somebody
+//!   else did to it;
+//! * [`cluster`] is the Kubernetes side: watches, what wakes whom, the status, the Secrets that are written, and the worker
+//!   that ties a kind to its watch;
+//! * [`access`] says who may use a [`connection`]; [`error`] what follows from a failure, [`conditions`] how users see it;
+//! * [`remote`] is what a kind has to say, [`cx`] what it may ask and do.
 
 pub mod access;
-pub mod adoption;
-pub mod backoff;
-pub mod claims;
+pub mod cluster;
 pub mod conditions;
 pub mod connection;
 pub mod cx;
-pub mod drift;
 pub mod error;
-pub mod fights;
-pub mod files;
-pub mod metadata;
-pub mod objects;
-pub mod output;
 pub mod pass;
 pub mod remote;
-pub mod status;
-pub mod teardown;
-pub mod wake;
-pub mod watch;
-pub mod worker;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -43,20 +27,20 @@ use k8s_controller::events::{Event, EventRecorder, EventType};
 use kube::Resource;
 
 pub use cx::Cx;
-pub use drift::Deviation;
 pub use error::{Disposition, Error, Reason};
+pub use pass::drift::Deviation;
 pub use remote::{Note, Remote, Report, Target};
 
 use crate::api::ObjectKey;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
-use claims::Claims;
+use cluster::metadata::MetadataCache;
+use cluster::objects::Caches;
+use cluster::output::Outputs;
+use cluster::wake::Wakes;
 use connection::Connections;
-use fights::Fights;
-use metadata::MetadataCache;
-use objects::Caches;
-use output::Outputs;
-use wake::Wakes;
+use pass::claims::Claims;
+use pass::fights::Fights;
 
 /// What all passes share.
 pub struct Engine {

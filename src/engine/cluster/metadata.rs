@@ -13,8 +13,8 @@ use kube::{Api, Resource};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::watch::{Synced, WatchBackoff};
 use crate::api::ObjectKey;
+use crate::engine::cluster::watch::{Synced, WatchBackoff};
 
 /// What is known of each object: its resource version and its labels.
 #[derive(Default)]

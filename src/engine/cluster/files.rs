@@ -17,13 +17,13 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use super::connection::Connection;
-use super::cx::{Cx, Seen};
-use super::error::Error;
-use super::objects::{self, Objects};
-use super::output::{Outputs, Owner};
-use super::wake::Wakes;
 use crate::api::{Kind, ObjectKey, Reference};
+use crate::engine::cluster::objects::{self, Objects};
+use crate::engine::cluster::output::{Outputs, Owner};
+use crate::engine::cluster::wake::Wakes;
+use crate::engine::connection::Connection;
+use crate::engine::cx::{Cx, Seen};
+use crate::engine::error::Error;
 
 /// Why files are no use.
 #[derive(Debug, thiserror::Error)]

@@ -9,8 +9,8 @@ use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource};
 use secrecy::{ExposeSecret, SecretString};
 
-use super::error::{Error, Reason};
 use crate::api::{Kind, ObjectKey};
+use crate::engine::error::{Error, Reason};
 
 /// The custom resource that owns a Secret.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 use crate::mirror::Author;
 
 /// The field of a [`Deviation`] that is the whole object.
-pub(super) const WHOLE: &str = "";
+pub(in crate::engine) const WHOLE: &str = "";
 
 /// One field that is not what the spec says, as somebody else's doing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,11 +34,11 @@ impl Deviation {
 }
 
 /// Deviations, each with who made it.
-pub(super) struct Attributed(pub(super) Vec<(Deviation, Option<Author>)>);
+pub(in crate::engine) struct Attributed(pub(in crate::engine) Vec<(Deviation, Option<Author>)>);
 
 impl Attributed {
     /// Finds the author of each.
-    pub(super) fn new(deviations: Vec<Deviation>, authors: &[Author]) -> Self {
+    pub(in crate::engine) fn new(deviations: Vec<Deviation>, authors: &[Author]) -> Self {
         let pairs = deviations.into_iter().map(|deviation| {
             let author = deviation.author(authors).cloned();
             (deviation, author)
@@ -47,19 +47,19 @@ impl Attributed {
     }
 
     /// Adds what is nobody's doing.
-    pub(super) fn and_unattributed(mut self, texts: Vec<String>) -> Self {
+    pub(in crate::engine) fn and_unattributed(mut self, texts: Vec<String>) -> Self {
         let pairs = texts.into_iter().map(|text| (Deviation { field: WHOLE, text }, None));
         self.0.extend(pairs);
         self
     }
 
     /// Whether any author is known.
-    pub(super) fn names_anybody(&self) -> bool {
+    pub(in crate::engine) fn names_anybody(&self) -> bool {
         self.0.iter().any(|(_, author)| author.is_some())
     }
 
     /// Whether that text says the same, whoever it names.
-    pub(super) fn is_said_by(&self, text: &str) -> bool {
+    pub(in crate::engine) fn is_said_by(&self, text: &str) -> bool {
         let mut rest = text;
         for (deviation, _) in &self.0 {
             let start = ["; ", ", "].iter().find_map(|separator| rest.strip_prefix(separator));
@@ -75,12 +75,12 @@ impl Attributed {
     }
 
     /// For an event: `quotaAllowance 20 → 99, name "a" → "b" by bob at 10:03 UTC; members -ann by carl at 10:04 UTC`.
-    pub(super) fn with_times(&self) -> String {
+    pub(in crate::engine) fn with_times(&self) -> String {
         self.text(|author| format!(" by {} at {}", author.name, author.at.strftime("%H:%M UTC")))
     }
 
     /// For a condition, which must not change while its cause does not: the same without times.
-    pub(super) fn without_times(&self) -> String {
+    pub(in crate::engine) fn without_times(&self) -> String {
         self.text(|author| format!(" by {}", author.name))
     }
 

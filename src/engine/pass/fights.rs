@@ -6,9 +6,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::drift::{Attributed, WHOLE};
-use super::remote::Note;
 use crate::api::Reference;
+use crate::engine::pass::drift::{Attributed, WHOLE};
+use crate::engine::remote::Note;
 
 /// Type of the condition that says that an object is fought over.
 pub const DRIFT_REPEATS: &str = "DriftRepeats";
@@ -43,7 +43,7 @@ impl fmt::Display for Dispute {
 
 impl Fights {
     /// This was set back just now.
-    pub(super) fn corrected(&self, who: &Reference, what: &Attributed, now: Timestamp) {
+    pub(in crate::engine) fn corrected(&self, who: &Reference, what: &Attributed, now: Timestamp) {
         let corrections = what.0.iter().map(|(deviation, author)| Correction {
             at: now,
             dispute: Dispute {
@@ -55,7 +55,7 @@ impl Fights {
     }
 
     /// What there is to say of an object that is fought over, and when that will be worth a new look.
-    pub(super) fn standing(&self, who: &Reference, now: Timestamp) -> Option<(Note, Timestamp)> {
+    pub(in crate::engine) fn standing(&self, who: &Reference, now: Timestamp) -> Option<(Note, Timestamp)> {
         let mut fights = self.lock();
         let corrections = fights.get_mut(who)?;
         corrections.retain(|correction| correction.at + PERIOD > now);
@@ -81,7 +81,7 @@ impl Fights {
     }
 
     /// The object is gone.
-    pub(super) fn forget(&self, who: &Reference) {
+    pub(in crate::engine) fn forget(&self, who: &Reference) {
         self.lock().remove(who);
     }
 
