@@ -22,7 +22,7 @@ pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, 
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
 pub use instance::{Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus};
-pub use kind::{Kind, KindStatus, ObjectKey, Reference, Scope};
+pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Scope};
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus};
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use status::{CommonStatus, Origin, PendingCreation};

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, annotation,
+    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};

@@ -23,7 +23,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Kind, Mode, ObjectKey, Reference};
+use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Kind, Mode, Object, ObjectKey, Reference};
 use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, CreateProxy, UpdateGroup};
 use coder_operator::crds;
 use coder_operator::engine::cluster::files::{Document, Files, Offline};

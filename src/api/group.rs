@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{CommonSpec, ObjectRef};
-use super::kind::{Kind, ObjectKey, Reference, Scope, kind};
+use super::kind::{Object, ObjectKey, Reference, Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
 
@@ -161,7 +161,7 @@ impl CoderGroup {
 #[must_use]
 pub fn organization_reference(reference: &ObjectRef, own: &str) -> Reference {
     Reference {
-        kind: <super::CoderOrganization as Kind>::KIND,
+        kind: <super::CoderOrganization as Object>::KIND,
         key: ObjectKey::new(reference.namespace.as_deref().unwrap_or(own), &reference.name),
     }
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::common::{AdoptionPolicy, DeletionPolicy, SecretKeyRef};
 use super::duration::DurationString;
+use super::kind::object;
 use super::status::{CommonStatus, optional_time_schema};
 
 /// The connection to a Coder deployment. Only this kind holds a URL and a token: whoever may write it decides where the
@@ -206,5 +207,7 @@ pub enum Feed {
     Sweep,
 }
 
+object!(CoderInstance, InstanceStatus);
+
 /// The kind's name as in manifests.
-pub const KIND: &str = "CoderInstance";
+pub const KIND: &str = <CoderInstance as super::Object>::KIND;

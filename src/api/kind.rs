@@ -20,8 +20,8 @@ pub enum Scope {
     Organization,
 }
 
-/// A custom resource that stands for an object in Coder.
-pub trait Kind:
+/// A custom resource of this operator: what can be watched, looked at in passes, and told what came of it.
+pub trait Object:
     Resource<DynamicType = (), Scope = NamespaceResourceScope>
     + CustomResourceExt
     + Clone
@@ -34,21 +34,11 @@ pub trait Kind:
 {
     /// The kind's name as in manifests, `CoderGroup`. Also the metric label.
     const KIND: &'static str;
-    /// Where its objects live.
-    const SCOPE: Scope;
     /// Its status.
-    type Status: KindStatus;
-
-    /// The fields that all kinds share.
-    fn common(&self) -> &CommonSpec;
+    type Status: ObjectStatus;
 
     /// The status as last read, absent on an object that no pass has touched.
     fn status(&self) -> Option<&Self::Status>;
-
-    /// Other custom resources of this operator that the spec points at, the instance not among them.
-    fn references(&self) -> Vec<Reference> {
-        Vec::new()
-    }
 
     /// Namespace and name.
     fn key(&self) -> ObjectKey {
@@ -56,6 +46,38 @@ pub trait Kind:
             namespace: self.namespace().unwrap_or_default(),
             name: self.name_any(),
         }
+    }
+
+    /// Kind, namespace and name.
+    fn reference(&self) -> Reference {
+        Reference {
+            kind: Self::KIND,
+            key: self.key(),
+        }
+    }
+}
+
+/// The status of an [`Object`].
+pub trait ObjectStatus:
+    Clone + Default + PartialEq + Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static
+{
+    /// The fields that all objects share.
+    fn common(&self) -> &CommonStatus;
+    /// The same, to write.
+    fn common_mut(&mut self) -> &mut CommonStatus;
+}
+
+/// A custom resource that stands for an object in Coder.
+pub trait Kind: Object<Status: KindStatus> {
+    /// Where its objects live.
+    const SCOPE: Scope;
+
+    /// The fields that all kinds share.
+    fn common(&self) -> &CommonSpec;
+
+    /// Other custom resources of this operator that the spec points at, the instance not among them.
+    fn references(&self) -> Vec<Reference> {
+        Vec::new()
     }
 
     /// The `CoderInstance` it belongs to.
@@ -73,32 +95,47 @@ pub trait Kind:
 }
 
 /// The status of a [`Kind`].
-pub trait KindStatus:
-    Clone + Default + PartialEq + Serialize + DeserializeOwned + fmt::Debug + Send + Sync + 'static
-{
-    /// The fields that all kinds share.
-    fn common(&self) -> &CommonStatus;
-    /// The same, to write.
-    fn common_mut(&mut self) -> &mut CommonStatus;
+pub trait KindStatus: ObjectStatus {
     /// Whether it names an object in Coder that a deletion would have to deal with.
     fn has_remote(&self) -> bool;
 }
+
+/// Makes a custom resource an [`Object`] whose status has the field `common`.
+macro_rules! object {
+    ($object:ident, $status:ident) => {
+        impl $crate::api::Object for $object {
+            const KIND: &'static str = stringify!($object);
+            type Status = $status;
+
+            fn status(&self) -> Option<&$status> {
+                self.status.as_ref()
+            }
+        }
+
+        impl $crate::api::ObjectStatus for $status {
+            fn common(&self) -> &$crate::api::CommonStatus {
+                &self.common
+            }
+
+            fn common_mut(&mut self) -> &mut $crate::api::CommonStatus {
+                &mut self.common
+            }
+        }
+    };
+}
+pub(super) use object;
 
 /// Makes a custom resource a [`Kind`]: where it lives, its status (with the fields `common` and `id`), and, where it points
 /// at others, that it has a method `references`.
 macro_rules! kind {
     ($kind:ident, $scope:expr, $status:ident $(, $references:ident)?) => {
+        $crate::api::kind::object!($kind, $status);
+
         impl $crate::api::Kind for $kind {
-            const KIND: &'static str = stringify!($kind);
             const SCOPE: $crate::api::Scope = $scope;
-            type Status = $status;
 
             fn common(&self) -> &$crate::api::CommonSpec {
                 &self.spec.common
-            }
-
-            fn status(&self) -> Option<&$status> {
-                self.status.as_ref()
             }
 
             $(fn references(&self) -> Vec<$crate::api::Reference> {
@@ -107,14 +144,6 @@ macro_rules! kind {
         }
 
         impl $crate::api::KindStatus for $status {
-            fn common(&self) -> &$crate::api::CommonStatus {
-                &self.common
-            }
-
-            fn common_mut(&mut self) -> &mut $crate::api::CommonStatus {
-                &mut self.common
-            }
-
             fn has_remote(&self) -> bool {
                 self.id.is_some()
             }

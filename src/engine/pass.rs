@@ -9,7 +9,7 @@ use kube::Resource;
 use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 
-use crate::api::{AdoptionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
+use crate::api::{AdoptionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, Recent};
 use crate::engine::cluster::wake::Topic;
@@ -56,7 +56,7 @@ pub struct Pass<'a, R: Remote> {
 }
 
 /// The status of a kind.
-pub type StatusOf<R> = <<R as Remote>::Kind as Kind>::Status;
+pub type StatusOf<R> = <<R as Remote>::Kind as Object>::Status;
 
 /// How a pass ended, for who schedules the next one.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::api::{DeletionPolicy, Kind, Origin};
+use crate::api::{DeletionPolicy, Kind, Object, Origin};
 use crate::engine::cx::Cx;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::drift::Deviation;
@@ -40,7 +40,7 @@ pub trait Remote: Sized + Send + Sync + 'static {
     fn organization(desired: &Self::Desired) -> Option<&str>;
 
     /// What the status says of where it is.
-    fn identity(status: &<Self::Kind as Kind>::Status) -> Option<Self::Identity>;
+    fn identity(status: &<Self::Kind as Object>::Status) -> Option<Self::Identity>;
 
     /// What Coder holds, from the mirror: as much of it as `desired` asks for, the least when a deletion asks. `None`
     /// only when the list that shows it does not have it.
@@ -75,7 +75,7 @@ pub trait Remote: Sized + Send + Sync + 'static {
 
     /// What somebody else did that a change sets right, one deviation a field; the spec did not ask for it just now (its
     /// generation was in sync before). None for what was waited for, or asked for otherwise.
-    fn deviations(change: &Self::Change, before: &<Self::Kind as Kind>::Status) -> Vec<Deviation>;
+    fn deviations(change: &Self::Change, before: &<Self::Kind as Object>::Status) -> Vec<Deviation>;
 
     /// Makes the call. Answers with what Coder holds afterwards.
     fn apply(
@@ -89,7 +89,7 @@ pub trait Remote: Sized + Send + Sync + 'static {
     fn report(
         desired: &Self::Desired,
         observed: &Self::Observed,
-        status: &mut <Self::Kind as Kind>::Status,
+        status: &mut <Self::Kind as Object>::Status,
         now: Timestamp,
     ) -> Report;
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::organization::Organizations;
-use crate::api::{CoderOrganization, Kind, ObjectKey, ObjectRef, group::organization_reference};
+use crate::api::{CoderOrganization, Kind, Object, ObjectKey, ObjectRef, group::organization_reference};
 use crate::coder::OrganizationId;
 use crate::engine::{Cx, Error, Reason};
 

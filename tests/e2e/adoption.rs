@@ -5,7 +5,7 @@ use coder_sim::{Method as SimMethod, Sim};
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, KindStatus, Origin,
+    CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, ObjectStatus, Origin,
 };
 use coder_operator::engine::cluster::watch::Watchable;
 

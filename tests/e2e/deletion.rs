@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use coder_operator::api::DeletionPolicy::{Delete, Orphan};
 use coder_operator::api::{
-    CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, KindStatus, Origin,
+    CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, ObjectStatus, Origin,
 };
 use coder_operator::engine::cluster::watch::Watchable;
 

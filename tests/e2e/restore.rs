@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, KindStatus, Origin,
+    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, ObjectStatus, Origin,
 };
 use coder_operator::engine::cluster::watch::Watchable;
 

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::api::{GROUP, Kind, KindStatus, ObjectKey, Reference};
+use crate::api::{GROUP, Kind, Object, ObjectKey, ObjectStatus, Reference};
 use crate::engine::Engine;
 use crate::engine::cluster::backoff::Backoff;
 use crate::engine::cluster::status::{FINALIZER, Recent, has_finalizer};

@@ -7,7 +7,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use tokio::time::Instant;
 
 use super::{Pass, name_of};
-use crate::api::{KindStatus, Origin, PendingCreation};
+use crate::api::{ObjectStatus, Origin, PendingCreation};
 use crate::engine::cluster::status::Guard;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;

@@ -7,7 +7,7 @@ use kube::{Resource, ResourceExt};
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{Kind, KindStatus, ObjectKey, Reference, annotation, instance};
+use crate::api::{Kind, Object, ObjectKey, ObjectStatus, Reference, annotation, instance};
 use crate::engine::cluster::status::{self, Guard};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, SYNCED, Verdict};

@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{Kind, KindStatus, Reference};
+use crate::api::{Kind, Object, ObjectStatus, Reference};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;

@@ -5,7 +5,7 @@
 
 use k8s_controller::events::EventType;
 
-use crate::api::{DeletionPolicy, Kind, KindStatus, Mode, Origin, PendingCreation, Reference, instance};
+use crate::api::{DeletionPolicy, Kind, Mode, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::objects::Referrer;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::cluster::wake::Topic;

@@ -4,25 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use serde_json::Value;
 
-use coder_operator::api::{CoderInstance, Kind, KindStatus};
-
-/// What tests ask of any custom resource.
-pub(crate) trait ObjectExt: ResourceExt {
-    fn conditions(&self) -> Vec<Condition>;
-    fn observed_generation(&self) -> i64;
-}
-
-impl<K: Kind> ObjectExt for K {
-    fn conditions(&self) -> Vec<Condition> {
-        self.status()
-            .map(|status| status.common().conditions.clone())
-            .unwrap_or_default()
-    }
-
-    fn observed_generation(&self) -> i64 {
-        self.status().map_or(-1, |status| status.common().observed_generation)
-    }
-}
+use coder_operator::api::{Object, ObjectStatus};
 
 /// The condition of that type.
 pub(crate) fn condition(object: &impl AnyObject, type_: &str) -> Option<Condition> {
@@ -40,51 +22,22 @@ pub(crate) trait AnyObject: ResourceExt {
     fn handled(&self) -> Option<String>;
 }
 
-impl AnyObject for CoderInstance {
+impl<O: Object> AnyObject for O {
     fn all_conditions(&self) -> Vec<Condition> {
-        self.status
-            .as_ref()
-            .map(|status| status.common.conditions.clone())
+        self.status()
+            .map(|status| status.common().conditions.clone())
             .unwrap_or_default()
     }
 
     fn observed(&self) -> i64 {
-        self.status
-            .as_ref()
-            .map_or(-1, |status| status.common.observed_generation)
+        self.status().map_or(-1, |status| status.common().observed_generation)
     }
 
     fn handled(&self) -> Option<String> {
-        self.status
-            .as_ref()
-            .and_then(|status| status.common.last_handled_reconcile_at.clone())
+        self.status()
+            .and_then(|status| status.common().last_handled_reconcile_at.clone())
     }
 }
-
-macro_rules! any_object {
-    ($($kind:ty),*) => {$(
-        impl AnyObject for $kind {
-            fn all_conditions(&self) -> Vec<Condition> {
-                self.conditions()
-            }
-
-            fn observed(&self) -> i64 {
-                self.observed_generation()
-            }
-
-            fn handled(&self) -> Option<String> {
-                self.status().and_then(|status| status.common().last_handled_reconcile_at.clone())
-            }
-        }
-    )*};
-}
-
-any_object!(
-    coder_operator::api::CoderOrganization,
-    coder_operator::api::CoderGroup,
-    coder_operator::api::CoderLicense,
-    coder_operator::api::CoderWorkspaceProxy
-);
 
 /// Whether it is Ready, for its present generation.
 pub(crate) fn ready<K: AnyObject>(object: &K) -> bool {
