@@ -1,5 +1,7 @@
 //! What a handler answers, and the error bodies that many handlers share.
 
+use std::borrow::Cow;
+
 use serde_json::{Value, json};
 
 use crate::profile::Profile;
@@ -18,47 +20,48 @@ const JSON_TYPE: &str = "application/json; charset=utf-8";
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) content_type: Option<&'static str>,
+    pub(crate) content_type: Option<Cow<'static, str>>,
     pub(crate) body: Option<String>,
     pub(crate) headers: Vec<(&'static str, String)>,
+    /// Whether Coder wrote it: then it says so in a header.
+    pub(crate) signed: bool,
 }
 
 impl Answer {
     pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self {
-            status,
-            content_type: Some(JSON_TYPE),
-            body: Some(body.to_string()),
-            headers: Vec::new(),
-        }
+        Self::of(status, Some(JSON_TYPE), Some(body.to_string()))
     }
 
     pub(crate) fn text(status: u16, content_type: &'static str, body: &str) -> Self {
-        Self {
-            status,
-            content_type: Some(content_type),
-            body: Some(body.to_owned()),
-            headers: Vec::new(),
-        }
+        Self::of(status, Some(content_type), Some(body.to_owned()))
     }
 
     /// No body and no content type.
     pub(crate) fn empty(status: u16) -> Self {
-        Self {
-            status,
-            content_type: None,
-            body: None,
-            headers: Vec::new(),
-        }
+        Self::of(status, None, None)
     }
 
     /// No body, but the content type of JSON: some handlers of the real server write `null` with 204 (recording 07).
     pub(crate) fn empty_json(status: u16) -> Self {
+        Self::of(status, Some(JSON_TYPE), None)
+    }
+
+    /// What something in front of Coder answers.
+    pub(crate) fn of_gateway(status: u16, content_type: &str, body: &str) -> Self {
+        Self {
+            content_type: Some(Cow::Owned(content_type.to_owned())),
+            signed: false,
+            ..Self::of(status, None, Some(body.to_owned()))
+        }
+    }
+
+    fn of(status: u16, content_type: Option<&'static str>, body: Option<String>) -> Self {
         Self {
             status,
-            content_type: Some(JSON_TYPE),
-            body: None,
+            content_type: content_type.map(Cow::Borrowed),
+            body,
             headers: Vec::new(),
+            signed: true,
         }
     }
 

@@ -4,8 +4,11 @@
 //! * `GET /_sim/state`: everything the deployment remembers
 //! * `POST /_sim/faults`: adds a fault, for example `{"method":"POST","template":"/api/v2/organizations","times":1,
 //!   "latency_ms":500,"status":503,"body":{"message":"down"}}`; instead of `status` also `"cut":"before"`, `"cut":"after"`
-//!   or `"rate_limited":5`
+//!   or `"rate_limited":5`, `"page":{"status":502}`, `"hang":true`, and besides `"answer_after_ms":500`
 //! * `DELETE /_sim/faults`: takes all faults away
+//! * `POST /_sim/gateway`: a gateway in front answers `{"page":{"status":503,"retry_after":5}}`, with `"times":3` only the
+//!   next calls, with `"demand":["x-proxy-key","k"]` only those without that header; a page is HTML, or `"text":"no"`, or
+//!   leads away with `"status":302,"location":"https://…"`; `DELETE` lets everything through again
 //! * `POST /_sim/audit`: makes a fault in the audit log: `"hold"`, `"release"`, `{"delay":{"ms":4000}}`,
 //!   `{"disorder":{"ms":4000}}`, `{"purge":{}}`, `{"purge":{"before":"2026-07-24T08:00:00Z"}}`, `{"switch":{"on":false}}`,
 //!   `{"burst":{"user":"ann","rows":10000,"ms":60000}}`; see `AuditLog`
@@ -19,6 +22,7 @@ use serde_json::{Value, json};
 use crate::answer::Answer;
 use crate::auditlog;
 use crate::faults::Fault;
+use crate::gateway;
 use crate::server::Shared;
 use crate::state::State;
 
@@ -32,6 +36,10 @@ struct FaultRequest {
     body: Option<Value>,
     cut: Option<String>,
     rate_limited: Option<u64>,
+    answer_after_ms: Option<u64>,
+    page: Option<gateway::PageRequest>,
+    #[serde(default)]
+    hang: bool,
 }
 
 pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8]) -> Answer {
@@ -52,6 +60,17 @@ pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8
             },
             Err(problem) => Answer::message(400, problem),
         },
+        (&Method::POST, "gateway") => match serde_json::from_slice::<gateway::Command>(body) {
+            Ok(command) => {
+                command.run(shared);
+                Answer::empty(204)
+            }
+            Err(problem) => Answer::message(400, problem.to_string()),
+        },
+        (&Method::DELETE, "gateway") => {
+            gateway::clear(shared);
+            Answer::empty(204)
+        }
         (&Method::POST, "audit") => {
             let command = serde_json::from_slice::<auditlog::Command>(body).map_err(|e| e.to_string());
             match command.and_then(|command| command.run(shared)) {
@@ -85,6 +104,15 @@ fn fault(request: FaultRequest) -> Result<Fault, String> {
     }
     if let Some(seconds) = request.rate_limited {
         fault = fault.rate_limited(Duration::from_secs(seconds));
+    }
+    if let Some(delay) = request.answer_after_ms {
+        fault = fault.answer_after(Duration::from_millis(delay));
+    }
+    if let Some(page) = request.page {
+        fault = fault.page(page.page());
+    }
+    if request.hang {
+        fault = fault.hang();
     }
     match request.cut.as_deref() {
         Some("before") => Ok(fault.cut_before()),

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::answer::Answer;
+use crate::gateway::Page;
 
 /// A fault on a route. It stays until it is used up ([`Fault::times`]) or cleared.
 #[derive(Clone, Debug)]
@@ -22,7 +23,10 @@ pub struct Fault {
 #[derive(Clone, Debug)]
 enum Action {
     Latency(Duration),
+    AnswerAfter(Duration),
     Answer(u16, Option<u64>, Value),
+    Page(Page),
+    Hang,
     CutBefore,
     CutAfter,
     PauseBefore(Gate),
@@ -99,6 +103,24 @@ impl Fault {
     pub fn rate_limited(self, retry_after: Duration) -> Self {
         let body = json!({ "message": "You've been rate limited for sending more than 512 requests in 1m0s." });
         self.with(Action::Answer(429, Some(retry_after.as_secs()), body))
+    }
+
+    /// A gateway in front answers instead, and the server never sees the call.
+    #[must_use]
+    pub fn page(self, page: Page) -> Self {
+        self.with(Action::Page(page))
+    }
+
+    /// Does what was asked at once, and answers that much later.
+    #[must_use]
+    pub fn answer_after(self, delay: Duration) -> Self {
+        self.with(Action::AnswerAfter(delay))
+    }
+
+    /// Does nothing and never answers; the connection stays open until the client gives up.
+    #[must_use]
+    pub fn hang(self) -> Self {
+        self.with(Action::Hang)
     }
 
     /// Drops the connection with nothing done.
@@ -238,6 +260,7 @@ pub(crate) enum Before {
     Proceed,
     Answer(Answer),
     Cut,
+    Hang,
 }
 
 impl Planned {
@@ -248,6 +271,8 @@ impl Planned {
                 Action::Latency(delay) => tokio::time::sleep(*delay).await,
                 Action::PauseBefore(gate) => gate.pass().await,
                 Action::CutBefore => return Before::Cut,
+                Action::Hang => return Before::Hang,
+                Action::Page(page) => return Before::Answer(page.answer()),
                 Action::Answer(code, retry_after, body) => {
                     let answer = Answer::json(*code, body);
                     return Before::Answer(match retry_after {
@@ -255,7 +280,7 @@ impl Planned {
                         None => answer,
                     });
                 }
-                Action::CutAfter | Action::PauseAfter(_) => {}
+                Action::CutAfter | Action::PauseAfter(_) | Action::AnswerAfter(_) => {}
             }
         }
         Before::Proceed
@@ -266,6 +291,7 @@ impl Planned {
         for action in &self.actions {
             match action {
                 Action::PauseAfter(gate) => gate.pass().await,
+                Action::AnswerAfter(delay) => tokio::time::sleep(*delay).await,
                 Action::CutAfter => return false,
                 _ => {}
             }

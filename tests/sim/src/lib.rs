@@ -8,7 +8,8 @@
 //! Map:
 //!
 //! * [`Sim`], [`Builder`]: starting, stopping, acting behind the server's back, looking at its state
-//! * [`Journal`], [`Faults`], [`Clock`], [`license`]: what came in, what goes wrong, what time it is, minting licences
+//! * [`Journal`], [`Faults`], [`Gateway`], [`Clock`], [`license`]: what came in, what goes wrong, what stands in front, what
+//!   time it is, minting licences
 //! * [`Profile`]: the differences between the recorded servers, as data
 //! * `server`: connections, and a call's way through faults, limiter, licence gate and token to its handler
 //! * `router`, `routes/`: routes and handlers; `answer`, `json`, `validate`, `rbac`, `ratelimit`: what they share
@@ -30,6 +31,7 @@ mod behind;
 mod clock;
 mod control;
 mod faults;
+mod gateway;
 mod journal;
 mod json;
 pub mod license;
@@ -48,6 +50,7 @@ pub use auditlog::AuditLog;
 pub use axum::http::Method;
 pub use clock::Clock;
 pub use faults::{Fault, Faults, Gate};
+pub use gateway::{Gateway, Page};
 pub use journal::{Effect, Entry, Journal, Mark};
 pub use license::LicenseSpec;
 pub use profile::Profile;

@@ -20,6 +20,7 @@ use crate::answer::{Answer, Outcome};
 use crate::audit::Record;
 use crate::control;
 use crate::faults::{Before, Faults, Planned};
+use crate::gateway::Front;
 use crate::journal::{Effect, Entry, Journal};
 use crate::profile::Profile;
 use crate::ratelimit::Verdict;
@@ -33,6 +34,7 @@ pub(crate) struct Shared {
     pub(crate) state: Mutex<State>,
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
+    pub(crate) front: Front,
     pub(crate) profile: Profile,
 }
 
@@ -153,6 +155,17 @@ async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Re
         Met::OtherMethod(template) => template,
         Met::Nothing => "",
     };
+    if let Some(answer) = shared.front.answer(&request.headers) {
+        record(
+            shared,
+            &request,
+            template,
+            "anonymous".to_owned(),
+            Some(answer.status),
+            Effect::None,
+        );
+        return Ok(response(answer, &request.method, None));
+    }
     let planned = shared.faults.take(&request.method, template).unwrap_or_default();
     let (actor, answer, effect) = match planned.before().await {
         Before::Proceed => act(&mut shared.state(), &request, met),
@@ -161,6 +174,11 @@ async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Re
             let actor = actor_name(&shared.state(), &request);
             record(shared, &request, template, actor, None, Effect::None);
             return Err(Cut);
+        }
+        Before::Hang => {
+            let actor = actor_name(&shared.state(), &request);
+            record(shared, &request, template, actor, None, Effect::None);
+            return std::future::pending().await;
         }
     };
     let seen = (!planned.cuts_after()).then_some(answer.status);
@@ -381,11 +399,11 @@ fn unauthorized(state: &State, problem: &TokenProblem) -> Answer {
 
 fn response(answer: Answer, method: &Method, profile: Option<Profile>) -> Response<Body> {
     let mut builder = Response::builder().status(StatusCode::from_u16(answer.status).unwrap_or(StatusCode::OK));
-    if let Some(profile) = profile {
+    if let Some(profile) = profile.filter(|_| answer.signed) {
         builder = builder.header("x-coder-build-version", profile.traits().version);
     }
     if let Some(content_type) = answer.content_type {
-        builder = builder.header(header::CONTENT_TYPE, content_type);
+        builder = builder.header(header::CONTENT_TYPE, content_type.as_ref());
     }
     for (name, value) in &answer.headers {
         builder = builder.header(*name, value);

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::clock::Clock;
 use crate::faults::Faults;
+use crate::gateway::Front;
 use crate::journal::Journal;
 use crate::license::{self, LicenseSpec};
 use crate::profile::Profile;
@@ -123,6 +124,7 @@ impl Builder {
             state: Mutex::new(state),
             journal: Journal::new(),
             faults: Faults::default(),
+            front: Front::default(),
             profile: self.profile,
         });
         let sim = Sim {

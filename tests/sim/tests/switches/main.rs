@@ -1,0 +1,11 @@
+//! The switches that any test can use to make things go wrong, one file a subject.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "all of this is a test: a panic is how it fails"
+)]
+
+mod caller;
+mod gateway;
+mod slow;
