@@ -311,6 +311,19 @@ impl Sim {
         }
     }
 
+    /// The number before the one that the next licence gets: as after a restored backup, numbers can come again. A number
+    /// that is still taken is refused as the database refuses it.
+    pub fn set_last_license_number(&self, number: i32) {
+        self.shared.state().last_license_id = number;
+    }
+
+    /// Switches telemetry on or off. A licence that wants it gives nothing without.
+    pub fn set_telemetry(&self, on: bool) {
+        let mut state = self.shared.state();
+        state.telemetry = on;
+        state.refresh_entitlements();
+    }
+
     /// Computes the entitlements anew, as the server does every ten minutes.
     pub fn refresh_entitlements(&self) {
         self.shared.state().refresh_entitlements();

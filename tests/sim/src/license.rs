@@ -34,6 +34,8 @@ pub struct LicenseSpec {
     pub account_id: String,
     /// Whether it is a trial.
     pub trial: bool,
+    /// Whether it gives nothing while telemetry is off.
+    pub require_telemetry: bool,
     /// Spoils the signature, so that the server refuses the licence.
     pub bad_signature: bool,
 }
@@ -53,6 +55,7 @@ impl LicenseSpec {
             jti: Uuid::new_v4().to_string(),
             account_id: "sim".to_owned(),
             trial: false,
+            require_telemetry: false,
             bad_signature: false,
         }
     }
@@ -76,6 +79,39 @@ impl LicenseSpec {
             expires: shifted(now, day),
             ..Self::premium(now)
         }
+    }
+
+    /// A Premium licence that is accepted and gives nothing before `from`.
+    #[must_use]
+    pub fn valid_from(from: Timestamp) -> Self {
+        Self {
+            not_before: from,
+            ..Self::premium(from)
+        }
+    }
+
+    /// A Premium licence that wants telemetry.
+    #[must_use]
+    pub fn requiring_telemetry(now: Timestamp) -> Self {
+        Self {
+            require_telemetry: true,
+            ..Self::premium(now)
+        }
+    }
+
+    /// The same licence for that many users.
+    #[must_use]
+    pub fn users(mut self, limit: i64) -> Self {
+        self.features.retain(|(name, _)| name != "user_limit");
+        self.features.push(("user_limit".to_owned(), limit));
+        self
+    }
+
+    /// The same licence for these deployments and no other.
+    #[must_use]
+    pub fn for_deployments(mut self, ids: &[&str]) -> Self {
+        self.deployment_ids = ids.iter().map(|id| (*id).to_owned()).collect();
+        self
     }
 
     /// A Premium licence that is over: the server refuses it.
@@ -121,6 +157,9 @@ pub fn mint(spec: &LicenseSpec) -> String {
         if let Some(set) = &spec.feature_set {
             object.insert("feature_set".to_owned(), json!(set));
             object.insert("all_features".to_owned(), json!(true));
+        }
+        if spec.require_telemetry {
+            object.insert("require_telemetry".to_owned(), json!(true));
         }
         if !spec.deployment_ids.is_empty() {
             object.insert("deployment_ids".to_owned(), json!(spec.deployment_ids));

@@ -120,6 +120,8 @@ pub(crate) struct Traits {
     pub(crate) audit_of_activation: bool,
     /// The OAuth2 provider can be used at all (v2.25; recording 09).
     pub(crate) oauth2_provider: bool,
+    /// Of several licences that follow each other only the end of the last is warned of.
+    pub(crate) one_expiry_warning: bool,
     /// A deleted user loses its memberships (v2.34; recording 11).
     pub(crate) deleted_user_leaves: bool,
     /// The entitlements answered before the first licence already count the first user (recording 00).
@@ -169,6 +171,7 @@ const MAIN: Traits = Traits {
     forbidden_audit: true,
     audit_of_activation: true,
     oauth2_provider: true,
+    one_expiry_warning: true,
     deleted_user_leaves: true,
     first_user_counted: true,
     sign_in_is_seen: true,
@@ -235,6 +238,7 @@ const V2_16_1: Traits = Traits {
     forbidden_audit: false,
     audit_of_activation: false,
     oauth2_provider: false,
+    one_expiry_warning: false,
     deleted_user_leaves: false,
     first_user_counted: false,
     sign_in_is_seen: false,

@@ -10,6 +10,7 @@ mod audited;
 mod entitlements;
 mod groups;
 mod idpsync;
+mod licenses;
 mod members;
 mod organizations;
 mod provisioner_keys;
@@ -31,8 +32,10 @@ use crate::profile::{Profile, Traits};
 use crate::ratelimit::Limiter;
 use crate::rbac::Rights;
 
-pub use entitlements::License;
+use entitlements::{Circumstances, Entitlements};
+
 pub use groups::Group;
+pub use licenses::License;
 pub use members::Member;
 pub use organizations::Organization;
 pub use provisioner_keys::ProvisionerKey;
@@ -41,9 +44,9 @@ pub use roles::CustomRole;
 pub use users::{User, UserStatus};
 
 pub(crate) use audited::{audited_custom_role, audited_license, audited_proxy, audited_user};
-pub(crate) use entitlements::LicenseRefusal;
 pub(crate) use groups::{GroupChange, MemberOrder};
 pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
+pub(crate) use licenses::LicenseRefusal;
 pub(crate) use roles::permission_problem;
 pub(crate) use settings::{Banner, OAuth2App, OAuth2Secret};
 pub(crate) use users::{ApiKey, NewUser, TokenProblem, site_role};
@@ -73,7 +76,7 @@ pub(crate) struct State {
     pub(crate) provisioner_keys: Vec<ProvisionerKey>,
     pub(crate) licenses: BTreeMap<i32, License>,
     pub(crate) last_license_id: i32,
-    pub(crate) entitlements: entitlements::Entitlements,
+    pub(crate) entitlements: Entitlements,
     pub(crate) proxies: BTreeMap<Uuid, Proxy>,
     pub(crate) primary_display_name: String,
     pub(crate) primary_icon: String,
@@ -94,6 +97,10 @@ pub(crate) struct State {
     pub(crate) audit_log: Rows,
     /// Features that are off although they are licensed.
     pub(crate) switched_off: BTreeSet<&'static str>,
+    /// Features that need settings of the server which it does not have.
+    pub(crate) not_configured: BTreeSet<&'static str>,
+    /// Whether the server reports to Coder's makers.
+    pub(crate) telemetry: bool,
     pub(crate) last_region_id: i32,
 }
 
@@ -101,6 +108,15 @@ impl State {
     /// A deployment that nobody has used yet: it has its default organization and no user.
     pub(crate) fn new(profile: Profile, clock: Clock, access_url: String, deployment_id: Uuid) -> Self {
         let now = clock.now();
+        let not_configured = BTreeSet::from(entitlements::NOT_CONFIGURED);
+        let around = Circumstances {
+            profile,
+            active_users: 0,
+            not_configured: &not_configured,
+            telemetry: false,
+            now,
+        };
+        let entitlements = Entitlements::compute(&[], around).expect("no licence wants telemetry");
         let mut state = Self {
             profile,
             clock,
@@ -122,7 +138,7 @@ impl State {
             provisioner_keys: Vec::new(),
             licenses: BTreeMap::new(),
             last_license_id: 0,
-            entitlements: entitlements::Entitlements::unlicensed(profile, now),
+            entitlements,
             proxies: BTreeMap::new(),
             primary_display_name: "Default".to_owned(),
             primary_icon: "/emojis/1f3e1.png".to_owned(),
@@ -142,6 +158,8 @@ impl State {
             oauth2_secrets: Vec::new(),
             audit_log: Rows::default(),
             switched_off: BTreeSet::new(),
+            not_configured,
+            telemetry: false,
             last_region_id: 0,
         };
         state.insert_default_organization();

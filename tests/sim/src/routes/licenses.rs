@@ -35,11 +35,18 @@ fn create(call: &mut Call<'_>) -> Outcome {
     Checks::new().required("license", &jwt).done()?;
     let id = call.state.insert_license(&jwt).map_err(|refusal| match refusal {
         LicenseRefusal::Invalid(detail) => Answer::detail(400, "Invalid license", detail),
-        LicenseRefusal::OtherDeployment => Answer::message(400, "License cannot be used on this deployment!"),
-        LicenseRefusal::Duplicate => Answer::detail(
+        LicenseRefusal::OtherDeployment(ids) => {
+            let own = call.state.deployment_id;
+            let detail = format!(
+                "The provided license is locked to the following deployments: {ids:?}. Your deployment identifier is \
+                 \"{own}\". Please contact sales."
+            );
+            Answer::detail(400, "License cannot be used on this deployment!", detail)
+        }
+        LicenseRefusal::Duplicate(constraint) => Answer::detail(
             500,
             "Unable to add license to database",
-            "pq: duplicate key value violates unique constraint \"licenses_jwt_key\"",
+            format!("pq: duplicate key value violates unique constraint {constraint:?}"),
         ),
     })?;
     call.created("license", id);

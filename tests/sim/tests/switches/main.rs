@@ -8,4 +8,5 @@
 
 mod caller;
 mod gateway;
+mod licences;
 mod slow;
