@@ -320,7 +320,7 @@ impl Sim {
     /// Switches telemetry on or off. A licence that wants it gives nothing without.
     pub fn set_telemetry(&self, on: bool) {
         let mut state = self.shared.state();
-        state.telemetry = on;
+        state.configuration.telemetry = on;
         state.refresh_entitlements();
     }
 

@@ -134,7 +134,7 @@ pub(crate) fn snapshot(state: &State) -> Value {
         "custom_roles": state.custom_roles,
         "groups": all(state.groups.values().map(|row| json!(row)).collect()),
         "provisioner_keys": state.provisioner_keys,
-        "telemetry": state.telemetry,
+        "telemetry": state.configuration.telemetry,
         "licenses": all(state.licenses.values().map(|row| json!(row)).collect()),
         "workspace_proxies": all(state.proxies.values().map(|row| json!(row)).collect()),
         "organization_sync": state.organization_sync.json(state.profile),

@@ -7,6 +7,7 @@
 //! where a written row moves to the end: sorting by `seq` reproduces that (recordings 02, 05 and 10).
 
 mod audited;
+mod configuration;
 mod entitlements;
 mod groups;
 mod idpsync;
@@ -32,6 +33,7 @@ use crate::profile::{Profile, Traits};
 use crate::ratelimit::Limiter;
 use crate::rbac::Rights;
 
+use configuration::Configuration;
 use entitlements::{Circumstances, Entitlements};
 
 pub use groups::Group;
@@ -60,6 +62,7 @@ pub(crate) struct State {
     pub(crate) deployment_id: Uuid,
     pub(crate) started_at: Timestamp,
     pub(crate) replica_id: Uuid,
+    pub(crate) configuration: Configuration,
     /// Whether `GET /buildinfo` says that this is a workspace proxy.
     pub(crate) answers_as_proxy: bool,
     pub(crate) rate_limit: u32,
@@ -97,10 +100,6 @@ pub(crate) struct State {
     pub(crate) audit_log: Rows,
     /// Features that are off although they are licensed.
     pub(crate) switched_off: BTreeSet<&'static str>,
-    /// Features that need settings of the server which it does not have.
-    pub(crate) not_configured: BTreeSet<&'static str>,
-    /// Whether the server reports to Coder's makers.
-    pub(crate) telemetry: bool,
     pub(crate) last_region_id: i32,
 }
 
@@ -108,12 +107,11 @@ impl State {
     /// A deployment that nobody has used yet: it has its default organization and no user.
     pub(crate) fn new(profile: Profile, clock: Clock, access_url: String, deployment_id: Uuid) -> Self {
         let now = clock.now();
-        let not_configured = BTreeSet::from(entitlements::NOT_CONFIGURED);
+        let configuration = Configuration::default();
         let around = Circumstances {
             profile,
             active_users: 0,
-            not_configured: &not_configured,
-            telemetry: false,
+            configuration: &configuration,
             now,
         };
         let entitlements = Entitlements::compute(&[], around).expect("no licence wants telemetry");
@@ -124,6 +122,7 @@ impl State {
             deployment_id,
             started_at: now,
             replica_id: Uuid::new_v4(),
+            configuration,
             answers_as_proxy: false,
             rate_limit: 512,
             limiter: Limiter::default(),
@@ -158,8 +157,6 @@ impl State {
             oauth2_secrets: Vec::new(),
             audit_log: Rows::default(),
             switched_off: BTreeSet::new(),
-            not_configured,
-            telemetry: false,
             last_region_id: 0,
         };
         state.insert_default_organization();

@@ -40,7 +40,7 @@ fn buildinfo(call: &mut Call<'_>) -> Outcome {
         "external_url": "https://github.com/coder/coder",
         "version": traits.version,
         "dashboard_url": call.state.access_url,
-        "telemetry": call.state.telemetry,
+        "telemetry": call.state.configuration.telemetry,
         "workspace_proxy": call.state.answers_as_proxy,
         "agent_api_version": "1.0",
         "provisioner_api_version": traits.provisioner_api_version,

@@ -6,11 +6,12 @@
 mod warnings;
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::configuration::Configuration;
 use super::{License, State, UserStatus};
 use crate::clock::{rfc3339, seconds_between};
 use crate::profile::Profile;
@@ -21,8 +22,6 @@ const STALE: f64 = 600.0;
 const ADD_ONS: &[&str] = &["ai_governance_user_limit", "user_limit"];
 /// Only in the Premium set.
 const PREMIUM_ONLY: &[&str] = &["custom_roles", "multiple_organizations", "service_accounts"];
-/// Off although licensed, because the deployment is not configured for them (recording 01).
-pub(crate) const NOT_CONFIGURED: [&str; 3] = ["browser_only", "external_token_encryption", "scim"];
 /// What a server without telemetry says of a licence that wants it, and all it does about it.
 const TELEMETRY: &str = "License requires telemetry but telemetry is disabled";
 
@@ -58,9 +57,7 @@ struct Feature {
 pub(crate) struct Circumstances<'a> {
     pub(crate) profile: Profile,
     pub(crate) active_users: usize,
-    /// Features that the deployment is not configured for.
-    pub(crate) not_configured: &'a BTreeSet<&'static str>,
-    pub(crate) telemetry: bool,
+    pub(crate) configuration: &'a Configuration,
     pub(crate) now: Timestamp,
 }
 
@@ -84,7 +81,7 @@ impl Entitlements {
             .filter_map(|license| standing(license, around.now).map(|standing| (*license, standing)))
             .collect();
         let any = |claim| valid.iter().any(|(license, _)| license.says(claim));
-        if any("require_telemetry") && !around.telemetry {
+        if any("require_telemetry") && !around.configuration.telemetry {
             return Err(TELEMETRY);
         }
         let features = around.profile.traits().features.iter();
@@ -175,7 +172,7 @@ fn feature(name: &'static str, valid: &[(&License, Standing)], around: Circumsta
         };
         Some(Feature {
             standing: *standing,
-            enabled: !around.not_configured.contains(name),
+            enabled: !around.configuration.not_configured.contains(name),
             limit,
             actual,
         })
@@ -233,8 +230,7 @@ impl State {
         let around = Circumstances {
             profile: self.profile,
             active_users: active,
-            not_configured: &self.not_configured,
-            telemetry: self.telemetry,
+            configuration: &self.configuration,
             now: self.now(),
         };
         match Entitlements::compute(&licenses, around) {

@@ -1,0 +1,22 @@
+//! How the server was started: what no call of the API can change.
+
+use std::collections::BTreeSet;
+
+/// Flags and environment of the server.
+#[derive(Clone, Debug)]
+pub(crate) struct Configuration {
+    /// Features that need settings of the server which it does not have: off although licensed.
+    pub(crate) not_configured: BTreeSet<&'static str>,
+    /// Whether the server reports to Coder's makers.
+    pub(crate) telemetry: bool,
+}
+
+impl Default for Configuration {
+    /// As most of the recorded servers were started (recording 01).
+    fn default() -> Self {
+        Self {
+            not_configured: BTreeSet::from(["browser_only", "external_token_encryption", "scim"]),
+            telemetry: false,
+        }
+    }
+}
