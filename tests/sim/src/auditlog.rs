@@ -22,7 +22,7 @@ const TRAFFIC: [(&str, &str); 4] = [
 const ORDER: u32 = 4;
 
 /// The rows.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Rows {
     /// Ordered by time, oldest first.
     visible: Vec<Record>,
@@ -33,7 +33,7 @@ pub(crate) struct Rows {
 }
 
 /// How long after its request has ended a row appears.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Lateness {
     /// All alike.
     By(SignedDuration),

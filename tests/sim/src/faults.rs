@@ -1,7 +1,7 @@
 //! Faults: what goes wrong on the way to the server, in it, and on the way back.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::http::Method;
 use serde_json::{Value, json};
@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use crate::answer::Answer;
 use crate::gateway::Page;
+use crate::stale::Past;
 
 /// A fault on a route. It stays until it is used up ([`Fault::times`]) or cleared.
 #[derive(Clone, Debug)]
@@ -17,6 +18,7 @@ pub struct Fault {
     template: Option<String>,
     skip: u64,
     remaining: Option<u64>,
+    until: Option<Instant>,
     actions: Vec<Action>,
 }
 
@@ -27,6 +29,7 @@ enum Action {
     Answer(u16, Option<u64>, Value),
     Page(Page),
     Hang,
+    Past(Past),
     CutBefore,
     CutAfter,
     PauseBefore(Gate),
@@ -61,6 +64,7 @@ impl Fault {
             template: None,
             skip: 0,
             remaining: None,
+            until: None,
             actions: Vec::new(),
         }
     }
@@ -69,6 +73,13 @@ impl Fault {
     #[must_use]
     pub fn times(mut self, n: u64) -> Self {
         self.remaining = Some(n);
+        self
+    }
+
+    /// Only matching calls that come within that time from now.
+    #[must_use]
+    pub fn lasting(mut self, time: Duration) -> Self {
+        self.until = Some(Instant::now() + time);
         self
     }
 
@@ -133,6 +144,10 @@ impl Fault {
     #[must_use]
     pub fn cut_after(self) -> Self {
         self.with(Action::CutAfter)
+    }
+
+    pub(crate) fn past(self, past: Past) -> Self {
+        self.with(Action::Past(past))
     }
 
     fn with(mut self, action: Action) -> Self {
@@ -227,6 +242,7 @@ impl Faults {
     /// The fault for this call, used once.
     pub(crate) fn take(&self, method: &Method, template: &str) -> Option<Planned> {
         let mut list = self.list.lock().unwrap_or_else(PoisonError::into_inner);
+        list.retain(|fault| fault.until.is_none_or(|until| Instant::now() < until));
         let mut chosen = None;
         for fault in list.iter_mut().filter(|fault| fault.matches(method, template)) {
             if fault.skip > 0 {
@@ -280,7 +296,7 @@ impl Planned {
                         None => answer,
                     });
                 }
-                Action::CutAfter | Action::PauseAfter(_) | Action::AnswerAfter(_) => {}
+                Action::CutAfter | Action::PauseAfter(_) | Action::AnswerAfter(_) | Action::Past(_) => {}
             }
         }
         Before::Proceed
@@ -297,6 +313,14 @@ impl Planned {
             }
         }
         true
+    }
+
+    /// The past that a read is to be answered from.
+    pub(crate) fn past(&self) -> Option<&Past> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Past(past) => Some(past),
+            _ => None,
+        })
     }
 
     pub(crate) fn cuts_after(&self) -> bool {

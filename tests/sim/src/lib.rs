@@ -27,6 +27,7 @@
 mod answer;
 mod audit;
 mod auditlog;
+mod backup;
 mod behind;
 mod clock;
 mod control;
@@ -42,12 +43,14 @@ mod router;
 mod routes;
 mod server;
 mod sim;
+mod stale;
 mod state;
 mod validate;
 mod views;
 
 pub use auditlog::AuditLog;
 pub use axum::http::Method;
+pub use backup::Backup;
 pub use clock::Clock;
 pub use faults::{Fault, Faults, Gate};
 pub use gateway::{Gateway, Page};

@@ -19,12 +19,12 @@ pub(crate) struct Verdict {
 }
 
 /// Counters of one limit.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Limiter {
     counts: HashMap<String, Counter>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Counter {
     window: i64,
     current: u32,

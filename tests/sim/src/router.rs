@@ -95,6 +95,7 @@ impl Route {
 }
 
 /// What a path met.
+#[derive(Clone)]
 pub(crate) enum Met {
     Route(&'static Route, Params),
     /// The path exists, but not for this method.

@@ -26,6 +26,7 @@ use crate::profile::Profile;
 use crate::ratelimit::Verdict;
 use crate::rbac::Rights;
 use crate::router::{self, Access, Call, Gate, Met, Params, Route};
+use crate::stale::{Past, Previous};
 use crate::state::{State, TokenProblem};
 
 /// What connections and the test share.
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) faults: Faults,
     pub(crate) front: Front,
+    pub(crate) previous: Previous,
     pub(crate) profile: Profile,
 }
 
@@ -168,7 +170,7 @@ async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Re
     }
     let planned = shared.faults.take(&request.method, template).unwrap_or_default();
     let (actor, answer, effect) = match planned.before().await {
-        Before::Proceed => act(&mut shared.state(), &request, met),
+        Before::Proceed => proceed(shared, planned.past(), &request, met),
         Before::Answer(answer) => (actor_name(&shared.state(), &request), answer, Effect::None),
         Before::Cut => {
             let actor = actor_name(&shared.state(), &request);
@@ -223,6 +225,29 @@ fn actor_name(state: &State, request: &Inbound) -> String {
         Err(_) => None,
     };
     user.map_or_else(|| "anonymous".to_owned(), |user| user.username.clone())
+}
+
+/// Does what was asked, now or in the past.
+fn proceed(shared: &Shared, past: Option<&Past>, request: &Inbound, met: Met) -> (String, Answer, Effect) {
+    match past.filter(|_| request.method == Method::GET) {
+        Some(Past::Frozen(state)) => {
+            let mut state = state.lock().unwrap_or_else(PoisonError::into_inner);
+            return act(&mut state, request, met);
+        }
+        Some(Past::BeforeLastWrite) => {
+            if let Some(seen) = shared.previous.with(|state| act(state, request, met.clone())) {
+                return seen;
+            }
+        }
+        None => {}
+    }
+    let mut state = shared.state();
+    let before = shared.previous.candidate(&state, &request.method);
+    let done = act(&mut state, request, met);
+    if let Some(before) = before.filter(|_| done.2.is_write()) {
+        shared.previous.keep(before);
+    }
+    done
 }
 
 /// Does what was asked and says who asked, what is answered and what changed.

@@ -15,6 +15,7 @@ use crate::license::{self, LicenseSpec};
 use crate::profile::Profile;
 use crate::routes;
 use crate::server::{self, Shared};
+use crate::stale::Previous;
 use crate::state::State;
 
 /// A simulated Coder server. It goes away when this is dropped.
@@ -125,6 +126,7 @@ impl Builder {
             journal: Journal::new(),
             faults: Faults::default(),
             front: Front::default(),
+            previous: Previous::default(),
             profile: self.profile,
         });
         let sim = Sim {

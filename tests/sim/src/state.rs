@@ -54,7 +54,7 @@ pub(crate) use settings::{Banner, OAuth2App, OAuth2Secret};
 pub(crate) use users::{ApiKey, NewUser, TokenProblem, site_role};
 
 /// The whole deployment.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) profile: Profile,
     pub(crate) clock: Clock,
@@ -169,6 +169,20 @@ impl State {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Takes over from `other` what belongs to the server and not to its database.
+    pub(crate) fn keep_process_of(&mut self, other: &Self) {
+        self.clock = other.clock.clone();
+        self.access_url.clone_from(&other.access_url);
+        self.started_at = other.started_at;
+        self.replica_id = other.replica_id;
+        self.configuration = other.configuration.clone();
+        self.answers_as_proxy = other.answers_as_proxy;
+        self.rate_limit = other.rate_limit;
+        self.limiter = other.limiter.clone();
+        self.login_limiter = other.login_limiter.clone();
+        self.switched_off.clone_from(&other.switched_off);
     }
 
     /// The next row number: a row that gets one moves to the end of its table.

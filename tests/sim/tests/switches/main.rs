@@ -9,4 +9,5 @@
 mod caller;
 mod gateway;
 mod licences;
+mod past;
 mod slow;
