@@ -5,12 +5,10 @@
 //! `coder/` and here, and one line below.
 
 mod absence;
-mod audit;
 mod field;
 pub mod group;
 pub mod instance;
 pub mod license;
-mod members;
 pub mod organization;
 mod parent;
 #[cfg(test)]

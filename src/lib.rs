@@ -5,6 +5,7 @@
 //! * [`cli`] — the commands, one file each;
 //! * [`kinds`] — the rules: what each custom resource means in Coder, one file a kind, and the registry of all kinds;
 //! * [`engine`] — one reconcile pass for all kinds: adoption, conflict, deletion, crash safety, status;
+//! * [`lists`] — the lists of Coder's that are read, and what the audit log says of them;
 //! * [`mirror`] — what Coder holds right now: shared snapshots, and who is woken when they change;
 //! * [`coder`] — the client of Coder's API; knows nothing of Kubernetes;
 //! * [`api`] — the custom resources as users write them; no I/O.
@@ -22,6 +23,7 @@ pub mod crds;
 pub mod engine;
 pub mod kinds;
 pub mod leader;
+pub mod lists;
 pub mod metrics;
 pub mod mirror;
 pub mod rbac;

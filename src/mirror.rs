@@ -13,6 +13,7 @@
 mod authors;
 pub mod collection;
 pub mod feed;
+mod log;
 mod shelf;
 #[cfg(test)]
 mod tests;
@@ -29,11 +30,12 @@ use authors::Authors;
 pub use authors::{Author, Fields};
 pub use collection::{Collection, Snapshot};
 use feed::Touch;
+pub use log::{Concern, Concerned, Log};
 pub use shelf::Interest;
 use shelf::{Shelf, Sweep};
 
 use crate::api::Reference;
-use crate::coder::{self, Client};
+use crate::coder::{self, AuditEntry, Client, OrganizationId};
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
@@ -146,9 +148,19 @@ impl Mirror {
         slot.typed.downcast::<Shelf<C>>().ok()?.peek()
     }
 
-    /// The ids of all collections of which anything is known.
-    pub fn collections(&self) -> Vec<String> {
-        self.lock().keys().cloned().collect()
+    /// What an entry of the audit log concerns, in all collections of which anything is known.
+    pub fn concerned(&self, entry: &AuditEntry) -> Vec<Touch> {
+        let slots = self.slots().into_iter();
+        slots.flat_map(|slot| slot.erased.concerned(entry)).collect()
+    }
+
+    /// All collections of which anything is known and that belong to such an organization, or to none.
+    pub fn whole(&self, fields: &Fields, belongs: impl Fn(Option<OrganizationId>) -> bool) -> Vec<Touch> {
+        let slots = self.slots().into_iter().map(|slot| slot.erased);
+        slots
+            .filter(|collection| belongs(collection.within()))
+            .map(|collection| collection.whole(fields.clone()))
+            .collect()
     }
 
     /// Somebody changed these: looks at them again, and wakes whom it concerns. Answers with those that could not be
@@ -199,7 +211,7 @@ impl Mirror {
     }
 
     fn note_write<C: Collection>(&self) {
-        if C::is_audited() {
+        if C::LOG.is_complete() {
             *self.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
         }
     }
@@ -239,6 +251,10 @@ impl Mirror {
             },
         );
         new
+    }
+
+    fn slots(&self) -> Vec<Slot> {
+        self.lock().values().cloned().collect()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {

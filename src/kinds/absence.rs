@@ -5,9 +5,8 @@
 
 use crate::coder::{self, OrganizationId};
 use crate::engine::{Cx, Error, Reason};
+use crate::lists::Members;
 use crate::mirror::Interest;
-
-use super::members::Members;
 
 /// Absence from a list of the deployment or of an organization means absence.
 ///

@@ -3,8 +3,6 @@
 //! Members are changed by difference from a fresh read, never set blindly: Coder refuses a whole change that adds
 //! somebody twice. Users who are not in the organization (yet) wait and never block the others.
 
-mod collections;
-
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -13,16 +11,12 @@ use kube::ResourceExt;
 
 use super::absence;
 use super::field::{Differences, Field};
-use super::members::{MemberItem, Members};
-use super::organization::Organizations;
 use super::parent::{Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
+use crate::lists::{GroupItem, GroupSync, Groups, MemberItem, Members, Organizations, SETTING};
 use crate::mirror::Interest;
-use collections::GROUP_SYNC_KEY;
-pub(in crate::kinds) use collections::GroupSync;
-pub use collections::{GroupItem, Groups};
 
 /// The rule.
 pub struct Group;
@@ -485,7 +479,7 @@ async fn wanted(cx: &Cx<'_>, organization: OrganizationId, names: &[String], exa
             wanted.pending.push(name.clone());
         }
     }
-    wanted.overridden = match cx.get(&GroupSync(organization), GROUP_SYNC_KEY).await {
+    wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
         Ok(on) => on.unwrap_or(false),
         // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
         Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,

@@ -8,12 +8,11 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
-use super::audit;
 use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin};
-use crate::coder::{self, Class, Client, LicenseClaims, LicenseId};
+use crate::coder::{self, Class, LicenseClaims, LicenseId};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
+use crate::lists::{LicenseItem, Licenses};
 use crate::metrics::Samples;
-use crate::mirror::Collection;
 
 /// The rule.
 pub struct License;
@@ -298,57 +297,6 @@ fn features(claims: &LicenseClaims) -> Vec<String> {
         .unwrap_or_default();
     names.sort();
     names
-}
-
-/// All licences.
-#[derive(Clone, Debug)]
-pub struct Licenses;
-
-/// A licence as Coder shows it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LicenseItem {
-    /// Its number.
-    pub id: LicenseId,
-    /// Its uuid.
-    pub uuid: Option<String>,
-    /// SHA-256 of its claims.
-    pub digest: String,
-}
-
-impl From<coder::License> for LicenseItem {
-    fn from(license: coder::License) -> Self {
-        Self {
-            id: license.id,
-            uuid: license.uuid.map(|uuid| uuid.to_string()),
-            digest: license.digest(),
-        }
-    }
-}
-
-impl Collection for Licenses {
-    type Item = LicenseItem;
-    const NAME: &'static str = "licenses";
-
-    fn is_audited() -> bool {
-        audit::covers::<Self>()
-    }
-
-    fn id(&self) -> String {
-        Self::NAME.to_owned()
-    }
-
-    fn key(item: &LicenseItem) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<LicenseItem>, coder::Error> {
-        Ok(client
-            .list_licenses()
-            .await?
-            .into_iter()
-            .map(LicenseItem::from)
-            .collect())
-    }
 }
 
 #[cfg(test)]

@@ -4,27 +4,20 @@
 //! an organization with everything in it, so the operator looks before it deletes.
 
 mod contents;
-mod sharing;
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::absence;
-use super::audit;
 use super::field::{Differences, Field};
-use super::group::Groups;
 use super::parent;
 use crate::api::{CoderOrganization, DeletionPolicy, OrganizationStatus, Origin, WorkspaceSharing, rules};
-use crate::coder::{
-    self, Client, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization,
-};
+use crate::coder::{self, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization};
 use crate::engine::remote::deletion_refused;
 use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
-use crate::mirror::Collection;
+use crate::lists::{Groups, Organizations, SETTING, Sharing, SharingItem};
 use contents::look_first;
-pub(super) use sharing::Sharing;
-use sharing::{SHARING_KEY, SharingItem};
 
 /// The rule.
 pub struct Organization;
@@ -230,8 +223,8 @@ impl Remote for Organization {
         match (change, observed) {
             (Change::Create(request), _) => {
                 let made = cx.coder().create_organization(request).await?;
-                cx.put(&Organizations, steady(made.clone()));
-                with_settings(cx, Some(desired), steady(made)).await
+                cx.put(&Organizations, Organizations::without_volatile(made.clone()));
+                with_settings(cx, Some(desired), Organizations::without_volatile(made)).await
             }
             (_, None) => Err(Error::Superseded),
             (
@@ -250,7 +243,7 @@ impl Remote for Organization {
                     icon: Field::to(icon.as_ref()),
                     default_org_member_roles: None,
                 };
-                let organization = steady(
+                let organization = Organizations::without_volatile(
                     cx.coder()
                         .update_organization(observed.organization.id, &request)
                         .await?,
@@ -362,7 +355,7 @@ async fn with_settings(
         observed.everyone_quota = Some(everyone.quota_allowance);
     }
     if desired.sharing.is_some() {
-        let settings = match cx.get(&Sharing(id), SHARING_KEY).await {
+        let settings = match cx.get(&Sharing(id), SETTING).await {
             Err(error) if error.coder().is_some_and(coder::Error::is_unsupported) => {
                 let message = "workspaceSharing needs Coder v2.32 or later: remove the field or upgrade";
                 return Err(Error::terminal(Reason::Unsupported, message));
@@ -387,40 +380,6 @@ fn owners(sharing: WorkspaceSharing) -> ShareableOwners {
         WorkspaceSharing::None => ShareableOwners::None,
         WorkspaceSharing::Everyone => ShareableOwners::Everyone,
         WorkspaceSharing::ServiceAccounts => ShareableOwners::ServiceAccounts,
-    }
-}
-
-/// All organizations that the token may see and that are not deleted.
-#[derive(Clone, Debug)]
-pub struct Organizations;
-
-impl Collection for Organizations {
-    type Item = coder::Organization;
-    const NAME: &'static str = "organizations";
-
-    fn is_audited() -> bool {
-        audit::covers::<Self>()
-    }
-
-    fn id(&self) -> String {
-        Self::NAME.to_owned()
-    }
-
-    fn key(item: &coder::Organization) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::Organization>, coder::Error> {
-        Ok(client.list_organizations().await?.into_iter().map(steady).collect())
-    }
-}
-
-/// Without what moves by itself.
-fn steady(organization: coder::Organization) -> coder::Organization {
-    coder::Organization {
-        updated_at: None,
-        default_org_member_roles: None,
-        ..organization
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::organization::Organizations;
 use crate::api::{CoderOrganization, Kind, Object, ObjectKey, ObjectRef, group::organization_reference};
 use crate::coder::OrganizationId;
 use crate::engine::{Cx, Error, Reason};
+use crate::lists::Organizations;
 
 /// An organization that another object lives in.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -13,11 +13,11 @@ use secrecy::SecretString;
 
 use super::field::{Differences, Field};
 use crate::api::{CoderWorkspaceProxy, Origin, WorkspaceProxyStatus, annotation, rules};
-use crate::coder::{self, Client, CreateProxy, ProxyId, ProxyStatus, ProxyWithToken, UpdateProxy};
+use crate::coder::{self, CreateProxy, ProxyId, ProxyWithToken, UpdateProxy};
 use crate::engine::cluster::output::{self, Content, Output};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
+use crate::lists::Proxies;
 use crate::metrics::Samples;
-use crate::mirror::Collection;
 
 /// The key of the token, unless the spec names another.
 const TOKEN_KEY: &str = "CODER_PROXY_SESSION_TOKEN";
@@ -256,7 +256,8 @@ impl Remote for WorkspaceProxy {
             }
             (_, None) => Err(Error::Superseded),
             (Change::Update { .. }, Some(observed)) => {
-                let proxy = steady(cx.coder().update_proxy(&request(desired, observed.proxy.id)).await?);
+                let proxy =
+                    Proxies::without_volatile(cx.coder().update_proxy(&request(desired, observed.proxy.id)).await?);
                 cx.put(&Proxies, proxy.clone());
                 Ok(Observed {
                     proxy,
@@ -380,7 +381,7 @@ fn request(desired: &Desired, id: ProxyId) -> UpdateProxy {
 
 /// Puts the token that Coder just showed into the Secret.
 async fn keep(cx: &Cx<'_>, desired: &Desired, answer: ProxyWithToken) -> Result<Observed, Error> {
-    let proxy = steady(answer.proxy);
+    let proxy = Proxies::without_volatile(answer.proxy);
     cx.put(&Proxies, proxy.clone());
     let Some(token) = answer.proxy_token else {
         return Err(Error::NotConverging("Coder answered without a token".to_owned()));
@@ -420,44 +421,6 @@ async fn token(cx: &Cx<'_>, secret: &Secret, proxy: ProxyId) -> Result<Option<To
             })
         }
     })
-}
-
-/// All workspace proxies that are not deleted; the primary region is none.
-#[derive(Clone, Debug)]
-pub struct Proxies;
-
-impl Collection for Proxies {
-    type Item = coder::WorkspaceProxy;
-    const NAME: &'static str = "workspace_proxies";
-
-    fn id(&self) -> String {
-        Self::NAME.to_owned()
-    }
-
-    fn key(item: &coder::WorkspaceProxy) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::WorkspaceProxy>, coder::Error> {
-        let proxies = client.list_proxies().await?.into_iter();
-        Ok(proxies
-            .filter(|proxy| !proxy.is_primary() && !proxy.deleted)
-            .map(steady)
-            .collect())
-    }
-}
-
-/// Without what moves by itself.
-fn steady(proxy: coder::WorkspaceProxy) -> coder::WorkspaceProxy {
-    let status = proxy.status.map(|status| ProxyStatus {
-        checked_at: None,
-        ..status
-    });
-    coder::WorkspaceProxy {
-        updated_at: None,
-        status,
-        ..proxy
-    }
 }
 
 #[cfg(test)]

@@ -43,8 +43,8 @@ pub enum Fields {
 
 impl Fields {
     /// These.
-    pub fn named<'a>(fields: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::Named(fields.into_iter().map(str::to_owned).collect())
+    pub fn named(fields: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        Self::Named(fields.into_iter().map(Into::into).collect())
     }
 
     /// None of those that anybody manages.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use crate::coder::{self, Client};
+use super::log::Log;
+use crate::coder::{self, Client, OrganizationId};
 
 /// A list of Coder's, such as all organizations or the groups of one organization.
 pub trait Collection: Clone + Debug + Send + Sync + 'static {
@@ -18,18 +19,24 @@ pub trait Collection: Clone + Debug + Send + Sync + 'static {
     /// Name of the collection without its parameters: a metric label.
     const NAME: &'static str;
 
-    /// Name with its parameters: `groups/<organization id>`. Equal for equal collections.
-    fn id(&self) -> String;
+    /// What the audit log says about it. Whoever claims that the log names every change says how.
+    const LOG: Log<Self> = Log::Silent;
+
+    /// The organization that it belongs to.
+    fn within(&self) -> Option<OrganizationId> {
+        None
+    }
+
+    /// Name with its parameters: `groups/<organization id>`. Equal for equal collections; made, never read.
+    fn id(&self) -> String {
+        match self.within() {
+            Some(organization) => format!("{}/{organization}", Self::NAME),
+            None => Self::NAME.to_owned(),
+        }
+    }
 
     /// The id of an item; unique in the collection and never used for another.
     fn key(item: &Self::Item) -> String;
-
-    /// Whether the audit log names every change of it that matters, on every server. If not, it is swept at the short
-    /// interval whatever the feed says.
-    #[must_use]
-    fn is_audited() -> bool {
-        false
-    }
 
     /// The call that shows one item alone, where there is one that never shows what is deleted. `Ok(None)`: it is gone.
     fn one(
@@ -55,6 +62,16 @@ pub struct Snapshot<I> {
 }
 
 impl<I> Snapshot<I> {
+    /// What a test says that it holds.
+    #[cfg(test)]
+    pub(crate) fn of<C: Collection<Item = I>>(items: impl IntoIterator<Item = I>) -> Self {
+        let items = items.into_iter();
+        Self {
+            items: items.map(|item| (Arc::from(C::key(&item)), Arc::new(item))).collect(),
+            began: Instant::now(),
+        }
+    }
+
     /// The item with that id.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&I> {

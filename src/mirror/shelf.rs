@@ -8,9 +8,10 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::collection::Items;
-use super::{Collection, FetchError, Gauge, Snapshot, Waker, passes_by};
+use super::feed::Touch;
+use super::{Collection, Concerned, FetchError, Fields, Gauge, Snapshot, Waker, passes_by};
 use crate::api::Reference;
-use crate::coder::Client;
+use crate::coder::{AuditEntry, Client, OrganizationId};
 
 /// How rarely a collection is swept while a feed tells of its changes.
 const FED_INTERVAL: Duration = Duration::from_hours(1);
@@ -48,6 +49,12 @@ pub(super) trait Sweep: Send + Sync {
         gauge: &'a dyn Gauge,
         items: Option<BTreeSet<&'a str>>,
     ) -> BoxFuture<'a, Result<(), FetchError>>;
+    /// What of it an entry of the audit log concerns.
+    fn concerned(&self, entry: &AuditEntry) -> Vec<Touch>;
+    /// All of it.
+    fn whole(&self, fields: Fields) -> Touch;
+    /// The organization that it belongs to.
+    fn within(&self) -> Option<OrganizationId>;
     /// Ends the subscriptions of `who` except to these; says whether that was the last of anybody's.
     fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool;
 }
@@ -294,7 +301,7 @@ impl<C: Collection> Sweep for Shelf<C> {
         let asked = state.subscribers.values().map(|(_, interval)| *interval).min()?;
         let interval = if state.failed_for_the_moment() {
             asked.min(RETRY)
-        } else if fed && C::is_audited() && state.is_sound() {
+        } else if fed && C::LOG.is_complete() && state.is_sound() {
             asked.max(FED_INTERVAL)
         } else {
             asked
@@ -334,6 +341,37 @@ impl<C: Collection> Sweep for Shelf<C> {
             }
             looked
         })
+    }
+
+    fn concerned(&self, entry: &AuditEntry) -> Vec<Touch> {
+        // What nobody read yet, nobody depends on.
+        let Some(known) = self.peek() else {
+            return Vec::new();
+        };
+        match C::LOG.concerned(&self.collection, entry, &known) {
+            Concerned::Whole(fields) => vec![self.whole(fields)],
+            Concerned::Items(items) => {
+                let collection = self.collection.id();
+                let touch = |(item, fields)| Touch {
+                    collection: collection.clone(),
+                    item: Some(item),
+                    fields,
+                };
+                items.into_iter().map(touch).collect()
+            }
+        }
+    }
+
+    fn whole(&self, fields: Fields) -> Touch {
+        Touch {
+            collection: self.collection.id(),
+            item: None,
+            fields,
+        }
+    }
+
+    fn within(&self) -> Option<OrganizationId> {
+        self.collection.within()
     }
 
     fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool {

@@ -10,7 +10,7 @@ use crate::api::{CoderInstance, Reference};
 use crate::coder::{AuditEntry, UserId};
 use crate::engine::connection::{Connection, Link};
 use crate::engine::{Engine, Error, Reason};
-use crate::kinds::audit;
+use crate::lists;
 use crate::metrics::Metrics;
 use crate::mirror::feed::Touch;
 use crate::mirror::feed::audit::{AuditFeed, FeedState, Meaning};
@@ -136,7 +136,7 @@ impl Meaning for Entries {
             // What the licence and the token's user may do is the instance's to find out.
             self.wake_instance();
         }
-        audit::touches(mirror, entry)
+        lists::touches(mirror, entry)
     }
 
     fn is_by_us(&self, entry: &AuditEntry) -> bool {

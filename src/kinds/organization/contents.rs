@@ -1,10 +1,9 @@
 //! What an organization holds: looked at before it is deleted on servers that would erase all of it without asking.
 
-use crate::coder::{self, Client, OrganizationId};
+use crate::coder::OrganizationId;
 use crate::engine::{Cx, Error, Reason};
-use crate::kinds::group::Groups;
-use crate::kinds::members::Members;
-use crate::mirror::{Collection, Interest};
+use crate::lists::{CustomRoles, Groups, Members, ProvisionerKeys, Templates};
+use crate::mirror::Interest;
 
 /// What an older server would erase without asking.
 pub(super) async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> Result<(), Error> {
@@ -51,69 +50,5 @@ fn counted<'a>(noun: &str, names: impl Iterator<Item = &'a str>) -> Option<Strin
         1 => Some(format!("1 {noun} ({first})")),
         count @ 2..=3 => Some(format!("{count} {noun}s ({first})")),
         count => Some(format!("{count} {noun}s ({first} …)")),
-    }
-}
-
-/// The templates of an organization.
-#[derive(Clone, Debug)]
-struct Templates(OrganizationId);
-
-impl Collection for Templates {
-    type Item = coder::Template;
-    const NAME: &'static str = "templates";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &coder::Template) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::Template>, coder::Error> {
-        client.list_templates(self.0).await
-    }
-}
-
-/// The provisioner keys of an organization.
-#[derive(Clone, Debug)]
-struct ProvisionerKeys(OrganizationId);
-
-impl Collection for ProvisionerKeys {
-    type Item = coder::ProvisionerKey;
-    const NAME: &'static str = "provisioner_keys";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &coder::ProvisionerKey) -> String {
-        item.id.to_string()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<coder::ProvisionerKey>, coder::Error> {
-        client.list_provisioner_keys(self.0).await
-    }
-}
-
-/// The names of the custom roles of an organization.
-#[derive(Clone, Debug)]
-struct CustomRoles(OrganizationId);
-
-impl Collection for CustomRoles {
-    type Item = String;
-    const NAME: &'static str = "custom_roles";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(item: &String) -> String {
-        item.clone()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<String>, coder::Error> {
-        let roles = client.list_organization_roles(self.0).await?.into_iter();
-        Ok(roles.filter(|role| !role.built_in).map(|role| role.name).collect())
     }
 }

@@ -37,7 +37,7 @@ impl Mirror {
     /// Lists the collection that is due first.
     pub(in crate::mirror) async fn sweep_next(&self, jitter: f64) -> Next {
         let fed = self.is_fed();
-        let slots: Vec<_> = self.lock().values().cloned().collect();
+        let slots = self.slots();
         let due = slots
             .into_iter()
             .filter_map(|slot| Some((slot.erased.due(jitter, fed)?, slot)));
@@ -63,7 +63,7 @@ impl Mirror {
 
     /// Lists every collection that was not listed since: what a feed may have lost is found here.
     pub(in crate::mirror) async fn sweep_all(&self, since: Instant) {
-        let slots: Vec<_> = self.lock().values().cloned().collect();
+        let slots = self.slots();
         for slot in slots {
             if let Err(error) = slot.erased.sweep(&self.client, &*self.waker, &*self.gauge, since).await {
                 // The collection's own sweep comes back to it.

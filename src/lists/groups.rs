@@ -1,11 +1,11 @@
-//! The groups of an organization, and whether they come from the identity provider, as collections.
+//! The groups of an organization.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use crate::coder::{self, Client, GroupId, OrganizationId, UserId};
-use crate::kinds::audit;
-use crate::mirror::Collection;
+use super::fields;
+use crate::coder::{self, AuditEntry, Client, GroupId, OrganizationId, UserId};
+use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
 /// The groups of an organization, Everyone among them.
 #[derive(Clone, Debug)]
@@ -60,16 +60,45 @@ impl From<coder::Group> for GroupItem {
     }
 }
 
+impl Groups {
+    fn concern(&self, entry: &AuditEntry, known: &Snapshot<GroupItem>) -> Concerned {
+        let here = entry.organization() == Some(self.0);
+        match entry.resource_type.as_str() {
+            "group" if here => {
+                let everyone = entry.resource_id == self.0.0;
+                // The quota of the group Everyone is a field of the organization's spec.
+                let other: &[_] = if everyone {
+                    &[("quota_allowance", "everyoneQuotaAllowance")]
+                } else {
+                    &[]
+                };
+                Concerned::item(&entry.resource_id, fields::logged_as(entry, other))
+            }
+            // Who leaves an organization leaves its groups, without an entry for them.
+            "organization_member" if here => with_member(known, UserId(entry.resource_id)),
+            "user" => with_member(known, UserId(entry.resource_id)),
+            _ => Concerned::NOTHING,
+        }
+    }
+}
+
+/// The groups that a user was in when they were last looked at.
+fn with_member(known: &Snapshot<GroupItem>, user: UserId) -> Concerned {
+    let with_user = known.iter().filter(|group| group.members.contains_key(&user));
+    Concerned::Items(
+        with_user
+            .map(|group| (group.id.to_string(), Fields::named(["members"])))
+            .collect(),
+    )
+}
+
 impl Collection for Groups {
     type Item = GroupItem;
     const NAME: &'static str = "groups";
+    const LOG: Log<Self> = Log::Complete(Self::concern);
 
-    fn is_audited() -> bool {
-        audit::covers::<Self>()
-    }
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
+    fn within(&self) -> Option<OrganizationId> {
+        Some(self.0)
     }
 
     fn key(item: &GroupItem) -> String {
@@ -94,28 +123,5 @@ impl Collection for Groups {
             .into_iter()
             .map(GroupItem::from)
             .collect())
-    }
-}
-
-pub(super) const GROUP_SYNC_KEY: &str = "settings";
-
-/// Whether groups of an organization come from the identity provider: always one item.
-#[derive(Clone, Debug)]
-pub(in crate::kinds) struct GroupSync(pub(in crate::kinds) OrganizationId);
-
-impl Collection for GroupSync {
-    type Item = bool;
-    const NAME: &'static str = "group_sync";
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
-    }
-
-    fn key(_: &bool) -> String {
-        GROUP_SYNC_KEY.to_owned()
-    }
-
-    async fn list(&self, client: &Client) -> Result<Vec<bool>, coder::Error> {
-        Ok(vec![client.group_sync(self.0).await?.is_on()])
     }
 }

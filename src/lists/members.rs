@@ -1,16 +1,16 @@
-//! The members of an organization, as a collection.
+//! The members of an organization.
 
-use super::audit;
-use crate::coder::{self, Client, OrganizationId, UserId};
-use crate::mirror::Collection;
+use super::fields;
+use crate::coder::{self, AuditEntry, Client, OrganizationId, UserId};
+use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
 /// The members of an organization.
 #[derive(Clone, Debug)]
-pub(super) struct Members(pub(super) OrganizationId);
+pub struct Members(pub OrganizationId);
 
 /// A member, by all that somebody may be called.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct MemberItem {
+pub struct MemberItem {
     /// The user's id.
     pub id: UserId,
     /// The user's name.
@@ -21,16 +21,27 @@ pub(super) struct MemberItem {
     pub roles: Vec<String>,
 }
 
+impl Members {
+    fn concern(&self, entry: &AuditEntry, known: &Snapshot<MemberItem>) -> Concerned {
+        let user = entry.resource_id;
+        match entry.resource_type.as_str() {
+            "organization_member" if entry.organization() == Some(self.0) => {
+                Concerned::item(&user, fields::logged(entry))
+            }
+            // A user's name, status or end shows wherever it is a member.
+            "user" if known.get(&user.to_string()).is_some() => Concerned::item(&user, Fields::All),
+            _ => Concerned::NOTHING,
+        }
+    }
+}
+
 impl Collection for Members {
     type Item = MemberItem;
     const NAME: &'static str = "members";
+    const LOG: Log<Self> = Log::Complete(Self::concern);
 
-    fn is_audited() -> bool {
-        audit::covers::<Self>()
-    }
-
-    fn id(&self) -> String {
-        format!("{}/{}", Self::NAME, self.0)
+    fn within(&self) -> Option<OrganizationId> {
+        Some(self.0)
     }
 
     fn key(item: &MemberItem) -> String {

@@ -1,0 +1,55 @@
+//! The lists of Coder's that the operator reads, one file each: what is kept of an item, the call, and which entries of
+//! the audit log concern it. They know neither custom resources nor passes.
+//!
+//! An entry is shown to every list that is in use ([`Collection::LOG`]); only what concerns lists of all sorts alike
+//! stands here.
+
+mod custom_roles;
+mod fields;
+mod group_sync;
+mod groups;
+mod licenses;
+mod members;
+mod organizations;
+mod provisioner_keys;
+mod setting;
+mod templates;
+mod workspace_proxies;
+mod workspace_sharing;
+
+pub use custom_roles::CustomRoles;
+pub use group_sync::GroupSync;
+pub use groups::{GroupItem, Groups};
+pub use licenses::{LicenseItem, Licenses};
+pub use members::{MemberItem, Members};
+pub use organizations::Organizations;
+pub use provisioner_keys::ProvisionerKeys;
+pub use setting::{Entries, SETTING, Setting};
+pub use templates::Templates;
+pub use workspace_proxies::Proxies;
+pub use workspace_sharing::{Sharing, SharingItem};
+
+use crate::coder::{AuditEntry, OrganizationId};
+#[cfg(any(doc, test))]
+use crate::mirror::Collection;
+use crate::mirror::feed::Touch;
+use crate::mirror::{Fields, Mirror};
+
+/// What is to be looked at again because of an entry. Refused calls are none of the caller's.
+pub fn touches(mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
+    let mut touches = mirror.concerned(entry);
+    match (entry.resource_type.as_str(), entry.action.as_str()) {
+        // It takes everything in it along, without entries for that.
+        ("organization", "delete") => {
+            let deleted = Some(OrganizationId(entry.resource_id));
+            touches.extend(mirror.whole(&Fields::All, |within| within == deleted));
+        }
+        // What happens while a licence is missing leaves no entries, but that it came or went does: all may differ.
+        ("license", _) => touches.extend(mirror.whole(&Fields::none(), |_| true)),
+        _ => {}
+    }
+    touches
+}
+
+#[cfg(test)]
+mod tests;
