@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::duration::DurationString;
+use super::rules;
 
 /// The fields that all kinds share, flattened into each spec.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
@@ -83,15 +84,17 @@ pub struct ObjectRef {
 
 /// Points at one key of a Secret or `ConfigMap` in the namespace of the object that names it. There is no namespace
 /// field on purpose: nobody can make the operator read a Secret that they could not mount themselves.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
     /// Name of the Secret.
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::secret_name())]
     pub name: String,
     /// Key within it; the default is said where the reference is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::secret_key())]
     pub key: Option<String>,
 }
 

@@ -59,6 +59,21 @@ pub fn no_spaces() -> Rule {
     Rule::new("!self.matches('\\\\s')").message("must be a URL or a path such as /emojis/1f680.png, without spaces")
 }
 
+/// The name of a Secret or `ConfigMap`, by the rule of Kubernetes (a DNS subdomain): one that cannot exist would only be
+/// found out about when it is to be written.
+pub fn secret_name() -> Rule {
+    Rule::new("self.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$')").message(
+        "no Secret or ConfigMap can have that name: use lower-case letters, digits, hyphens and dots, such as paris-proxy",
+    )
+}
+
+/// A key of a Secret or `ConfigMap`, by the rule of Kubernetes.
+pub fn secret_key() -> Rule {
+    Rule::new("self.matches('^[-._a-zA-Z0-9]+$') && self != '.' && !self.startsWith('..')").message(
+        "no Secret or ConfigMap can have that key: use letters, digits, hyphens, underscores and dots, such as ca.crt",
+    )
+}
+
 /// Whether Coder takes this as a name of at most `max` bytes.
 #[must_use]
 pub fn is_name(text: &str, max: usize) -> bool {

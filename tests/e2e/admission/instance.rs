@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::table::{Bench, Rule, duration};
+use super::table::{Bench, Rule, duration, secret};
 
 const KIND: &str = "CoderInstance";
 
 pub(super) fn rules() -> Vec<Rule> {
-    let (secret, map) = (json!({"name": "corp-ca"}), json!({"name": "corp-ca"}));
-    vec![
+    let (pem, map) = (json!({"name": "corp-ca"}), json!({"name": "corp-ca"}));
+    let mut rules = vec![
         Rule::new(
             KIND,
             "spec",
@@ -41,8 +41,8 @@ pub(super) fn rules() -> Vec<Rule> {
         .refuses(json!({"url": "https://coder.example.com/#top"}))
         .accepts(json!({"url": "https://coder.example.com/"})),
         Rule::new(KIND, "spec", "set at most one of caSecretRef and caConfigMapRef")
-            .refuses(json!({"caSecretRef": secret, "caConfigMapRef": map}))
-            .accepts(json!({"caSecretRef": secret}))
+            .refuses(json!({"caSecretRef": pem, "caConfigMapRef": map}))
+            .accepts(json!({"caSecretRef": pem}))
             .accepts(json!({"caConfigMapRef": map})),
         duration(KIND, "spec.resyncInterval", "resyncInterval"),
         Rule::new(
@@ -56,7 +56,15 @@ pub(super) fn rules() -> Vec<Rule> {
         .accepts(json!({"feedInterval": "Off"}))
         .accepts(json!({"feedInterval": "5s"}))
         .accepts(json!({"feedInterval": "1m30s"})),
-    ]
+    ];
+    for (path, field) in [
+        ("spec.tokenSecretRef", "tokenSecretRef"),
+        ("spec.caSecretRef", "caSecretRef"),
+        ("spec.caConfigMapRef", "caConfigMapRef"),
+    ] {
+        rules.extend(secret(KIND, path, field));
+    }
+    rules
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,12 +1,13 @@
 //! `CoderLicense`.
 
-use super::table::{Bench, Rule, common, duration};
+use super::table::{Bench, Rule, common, duration, secret};
 
 const KIND: &str = "CoderLicense";
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = common(KIND);
     rules.push(duration(KIND, "spec.expiryWarning", "expiryWarning"));
+    rules.extend(secret(KIND, "spec.licenseSecretRef", "licenseSecretRef"));
     rules
 }
 

@@ -157,6 +157,48 @@ pub(super) fn metadata_name(kind: &'static str) -> Rule {
     )
 }
 
+/// The rules of a reference to a key of a Secret or `ConfigMap`.
+pub(super) fn secret(kind: &'static str, path: &'static str, field: &'static str) -> Vec<Rule> {
+    let (name_path, key_path) = (format!("{path}.name").leak(), format!("{path}.key").leak());
+    let name = Rule::new(
+        kind,
+        name_path,
+        "no Secret or ConfigMap can have that name: use lower-case letters",
+    );
+    let name = [
+        "Paris_Proxy",
+        "paris proxy",
+        "-paris",
+        "paris-",
+        "paris..token",
+        ".paris",
+        "pärïs",
+        "a/b",
+    ]
+    .into_iter()
+    .fold(name, |rule, name| rule.refuses(json!({field: {"name": name}})));
+    let longest = "x".repeat(253);
+    let name = ["paris", "paris-proxy", "1.paris-2.example", "x", &longest]
+        .into_iter()
+        .fold(name, |rule, name| rule.accepts(json!({field: {"name": name}})));
+    let key = Rule::new(
+        kind,
+        key_path,
+        "no Secret or ConfigMap can have that key: use letters, digits",
+    );
+    let key = ["a key", "a/b", "schlüssel", ".", "..", "..data", "a:b"]
+        .into_iter()
+        .fold(key, |rule, key| {
+            rule.refuses(json!({field: {"name": "paris", "key": key}}))
+        });
+    let key = ["token", "CODER_TOKEN", "ca.crt", "-x", ".hidden", &longest]
+        .into_iter()
+        .fold(key, |rule, key| {
+            rule.accepts(json!({field: {"name": "paris", "key": key}}))
+        });
+    vec![name, key]
+}
+
 /// The rule of `spec.displayName`.
 pub(super) fn display_name(kind: &'static str) -> Rule {
     Rule::new(kind, "spec.displayName", "at most 64 bytes and no space at either end")

@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
-use super::table::{Bench, Rule, common, display_name, icon, metadata_name, names};
+use super::table::{Bench, Rule, common, display_name, icon, metadata_name, names, secret};
 
 const KIND: &str = "CoderWorkspaceProxy";
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = common(KIND);
     rules.extend(names(KIND));
+    rules.extend(secret(KIND, "spec.tokenSecret", "tokenSecret"));
     rules.extend([
         metadata_name(KIND)
             .refuses_named(&"x".repeat(33), json!({}))
