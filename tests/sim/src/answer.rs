@@ -1,7 +1,9 @@
 //! What a handler answers, and the error bodies that many handlers share.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::profile::Profile;
@@ -25,11 +27,14 @@ pub(crate) struct Answer {
     pub(crate) headers: Vec<(&'static str, String)>,
     /// Whether Coder wrote it: then it says so in a header.
     pub(crate) signed: bool,
+    /// How long a real server works on it, where that is simulated.
+    pub(crate) takes: Duration,
 }
 
 impl Answer {
-    pub(crate) fn json(status: u16, body: &Value) -> Self {
-        Self::of(status, Some(JSON_TYPE), Some(body.to_string()))
+    pub(crate) fn json(status: u16, body: &impl Serialize) -> Self {
+        let body = serde_json::to_string(body).expect("what is answered can be written as JSON");
+        Self::of(status, Some(JSON_TYPE), Some(body))
     }
 
     pub(crate) fn text(status: u16, content_type: &'static str, body: &str) -> Self {
@@ -62,6 +67,7 @@ impl Answer {
             body,
             headers: Vec::new(),
             signed: true,
+            takes: Duration::ZERO,
         }
     }
 
@@ -83,6 +89,11 @@ impl Answer {
 
     pub(crate) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn taking(mut self, time: Duration) -> Self {
+        self.takes = time;
         self
     }
 

@@ -157,7 +157,7 @@ impl Record {
             "resource_link": link,
             "is_deleted": deleted,
             "organization_id": self.note.organization,
-            "user": state.users.get(&self.user).map(|user| state.user_without_organizations_json(user)),
+            "user": state.users.get(&self.user).map(|user| state.user_without_organizations(user)),
         });
         if let (Some(found), Some(object)) = (state.organizations.get(&self.note.organization), body.as_object_mut()) {
             let organization = json!({

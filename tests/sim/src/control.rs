@@ -9,6 +9,9 @@
 //! * `POST /_sim/gateway`: a gateway in front answers `{"page":{"status":503,"retry_after":5}}`, with `"times":3` only the
 //!   next calls, with `"demand":["x-proxy-key","k"]` only those without that header; a page is HTML, or `"text":"no"`, or
 //!   leads away with `"status":302,"location":"https://…"`; `DELETE` lets everything through again
+//! * `POST /_sim/seed`: much at once, `{"organization":"default","users":20000,"groups":10000,"members_each":3}`
+//! * `PATCH /_sim/settings`: `{"telemetry":true,"last_license_number":0,"time_per_listed_group_us":4500,"journal":1000}`, each
+//!   left out as it is
 //! * `POST /_sim/audit`: makes a fault in the audit log: `"hold"`, `"release"`, `{"delay":{"ms":4000}}`,
 //!   `{"disorder":{"ms":4000}}`, `{"purge":{}}`, `{"purge":{"before":"2026-07-24T08:00:00Z"}}`, `{"switch":{"on":false}}`,
 //!   `{"burst":{"user":"ann","rows":10000,"ms":60000}}`; see `AuditLog`
@@ -17,12 +20,14 @@ use std::time::Duration;
 
 use axum::http::Method;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::answer::Answer;
 use crate::auditlog;
 use crate::faults::Fault;
 use crate::gateway;
+use crate::seed;
 use crate::server::Shared;
 use crate::state::State;
 
@@ -42,44 +47,62 @@ struct FaultRequest {
     hang: bool,
 }
 
+/// Small settings, each changed only where it is given.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    telemetry: Option<bool>,
+    last_license_number: Option<i32>,
+    time_per_listed_group_us: Option<u64>,
+    journal: Option<usize>,
+}
+
+impl Settings {
+    fn set(self, shared: &Shared) {
+        let mut state = shared.state();
+        if let Some(telemetry) = self.telemetry {
+            state.configuration.telemetry = telemetry;
+            state.refresh_entitlements();
+        }
+        if let Some(number) = self.last_license_number {
+            state.last_license_id = number;
+        }
+        if let Some(time) = self.time_per_listed_group_us {
+            state.configuration.time_per_listed_group = Duration::from_micros(time);
+        }
+        if let Some(most) = self.journal {
+            shared.journal.keep(most);
+        }
+    }
+}
+
 pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8]) -> Answer {
-    match (method, command) {
-        (&Method::GET, "journal") => Answer::json(200, &json!(shared.journal.calls())),
-        (&Method::GET, "state") => Answer::json(200, &snapshot(&shared.state())),
+    let done = match (method, command) {
+        (&Method::GET, "journal") => return Answer::json(200, &shared.journal.calls()),
+        (&Method::GET, "state") => return Answer::json(200, &snapshot(&shared.state())),
         (&Method::DELETE, "faults") => {
             shared.faults.clear();
-            Answer::empty(204)
+            Ok(())
         }
-        (&Method::POST, "faults") => match serde_json::from_slice::<FaultRequest>(body).map_err(|e| e.to_string()) {
-            Ok(request) => match fault(request) {
-                Ok(fault) => {
-                    shared.faults.add(fault);
-                    Answer::empty(204)
-                }
-                Err(problem) => Answer::message(400, problem),
-            },
-            Err(problem) => Answer::message(400, problem),
-        },
-        (&Method::POST, "gateway") => match serde_json::from_slice::<gateway::Command>(body) {
-            Ok(command) => {
-                command.run(shared);
-                Answer::empty(204)
-            }
-            Err(problem) => Answer::message(400, problem.to_string()),
-        },
         (&Method::DELETE, "gateway") => {
             gateway::clear(shared);
-            Answer::empty(204)
+            Ok(())
         }
-        (&Method::POST, "audit") => {
-            let command = serde_json::from_slice::<auditlog::Command>(body).map_err(|e| e.to_string());
-            match command.and_then(|command| command.run(shared)) {
-                Ok(()) => Answer::empty(204),
-                Err(problem) => Answer::message(400, problem),
-            }
-        }
-        _ => Answer::message(404, "No such command."),
+        (&Method::POST, "faults") => read(body).and_then(fault).map(|fault| shared.faults.add(fault)),
+        (&Method::POST, "gateway") => read(body).map(|command: gateway::Command| command.run(shared)),
+        (&Method::POST, "audit") => read(body).and_then(|command: auditlog::Command| command.run(shared)),
+        (&Method::POST, "seed") => read(body).and_then(|request: seed::Request| request.run(shared)),
+        (&Method::PATCH, "settings") => read(body).map(|settings: Settings| settings.set(shared)),
+        _ => return Answer::message(404, "No such command."),
+    };
+    match done {
+        Ok(()) => Answer::empty(204),
+        Err(problem) => Answer::message(400, problem),
     }
+}
+
+fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    serde_json::from_slice(body).map_err(|error| error.to_string())
 }
 
 fn fault(request: FaultRequest) -> Result<Fault, String> {

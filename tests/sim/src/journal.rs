@@ -1,6 +1,7 @@
 //! The journal: every call the server got, and what it changed.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::http::Method;
@@ -75,34 +76,78 @@ fn as_text<T: ToString, S: Serializer>(value: &T, serializer: S) -> Result<S::Ok
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark(u64);
 
-/// All calls since the start. Clones share it.
+/// All calls since the start, unless told to keep fewer. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Journal {
-    entries: Arc<Mutex<Vec<Entry>>>,
+    kept: Arc<Mutex<Kept>>,
     written: Arc<watch::Sender<u64>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    entries: VecDeque<Entry>,
+    /// The number of the last entry.
+    last: u64,
+    most: usize,
+}
+
+impl Kept {
+    /// The entries after `mark`, oldest first.
+    fn since(&self, mark: Mark) -> impl Iterator<Item = &Entry> {
+        let dropped = self.last - self.entries.len() as u64;
+        let skip = usize::try_from(mark.0.saturating_sub(dropped)).unwrap_or(usize::MAX);
+        self.entries.iter().skip(skip)
+    }
 }
 
 impl Journal {
     pub(crate) fn new() -> Self {
+        let kept = Kept {
+            entries: VecDeque::new(),
+            last: 0,
+            most: usize::MAX,
+        };
         Self {
-            entries: Arc::default(),
+            kept: Arc::new(Mutex::new(kept)),
             written: Arc::new(watch::Sender::new(0)),
         }
     }
 
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(crate) fn push(&self, mut entry: Entry) {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entry.sequence = entries.len() as u64 + 1;
-        let sequence = entry.sequence;
-        entries.push(entry);
-        drop(entries);
-        self.written.send_replace(sequence);
+        let mut kept = self.kept();
+        kept.last += 1;
+        entry.sequence = kept.last;
+        kept.entries.push_back(entry);
+        if kept.entries.len() > kept.most {
+            kept.entries.pop_front();
+        }
+        let last = kept.last;
+        drop(kept);
+        self.written.send_replace(last);
+    }
+
+    /// Keeps no more than the last so many calls from now on: none at all, or enough for a long run.
+    pub fn keep(&self, most: usize) {
+        let mut kept = self.kept();
+        kept.most = most;
+        let surplus = kept.entries.len().saturating_sub(most);
+        kept.entries.drain(..surplus);
+    }
+
+    /// How many calls there were, kept or not.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.kept().last
     }
 
     /// Every call so far.
     #[must_use]
     pub fn calls(&self) -> Vec<Entry> {
-        self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.matching(|_| true)
     }
 
     /// Every call so far that changed something.
@@ -114,40 +159,45 @@ impl Journal {
     /// Where the journal ends now.
     #[must_use]
     pub fn mark(&self) -> Mark {
-        Mark(self.entries.lock().unwrap_or_else(PoisonError::into_inner).len() as u64)
+        Mark(self.total())
     }
 
     /// The calls after `mark`.
     #[must_use]
     pub fn since(&self, mark: Mark) -> Vec<Entry> {
-        self.matching(|entry| entry.sequence > mark.0)
+        self.kept().since(mark).cloned().collect()
     }
 
     /// The calls after `mark` that changed something.
     #[must_use]
     pub fn writes_since(&self, mark: Mark) -> Vec<Entry> {
-        self.matching(|entry| entry.sequence > mark.0 && entry.effect.is_write())
+        let kept = self.kept();
+        kept.since(mark)
+            .filter(|entry| entry.effect.is_write())
+            .cloned()
+            .collect()
     }
 
     /// How often the route was called.
     #[must_use]
     pub fn count(&self, method: &Method, template: &str) -> usize {
-        self.matching(|entry| entry.method == *method && entry.template == template)
-            .len()
+        self.count_since(Mark(0), method, template)
     }
 
     /// How often the route was called after `mark`.
     #[must_use]
     pub fn count_since(&self, mark: Mark, method: &Method, template: &str) -> usize {
-        self.matching(|e| e.sequence > mark.0 && e.method == *method && e.template == template)
-            .len()
+        let kept = self.kept();
+        kept.since(mark)
+            .filter(|entry| entry.method == *method && entry.template == template)
+            .count()
     }
 
     /// The calls that `wanted` holds for.
     #[must_use]
     pub fn matching(&self, wanted: impl Fn(&Entry) -> bool) -> Vec<Entry> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.iter().filter(|entry| wanted(entry)).cloned().collect()
+        let kept = self.kept();
+        kept.since(Mark(0)).filter(|entry| wanted(entry)).cloned().collect()
     }
 
     /// Waits until a call that `wanted` holds for is in the journal (it may be already) and returns it; `None` when
@@ -160,17 +210,17 @@ impl Journal {
     pub async fn wait_since(&self, mark: Mark, wanted: impl Fn(&Entry) -> bool, timeout: Duration) -> Option<Entry> {
         let mut written = self.written.subscribe();
         let search = async {
-            let mut seen = mark.0;
+            let mut seen = mark;
             loop {
-                let end = *written.borrow_and_update();
-                let found = self
-                    .matching(|entry| entry.sequence > seen && wanted(entry))
-                    .into_iter()
-                    .next();
+                written.mark_unchanged();
+                let (found, end) = {
+                    let kept = self.kept();
+                    (kept.since(seen).find(|entry| wanted(entry)).cloned(), kept.last)
+                };
                 if found.is_some() {
                     return found;
                 }
-                seen = seen.max(end);
+                seen = Mark(end);
                 if written.changed().await.is_err() {
                     return None;
                 }

@@ -41,6 +41,7 @@ mod ratelimit;
 mod rbac;
 mod router;
 mod routes;
+mod seed;
 mod server;
 mod sim;
 mod stale;

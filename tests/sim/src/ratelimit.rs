@@ -31,6 +31,13 @@ struct Counter {
     previous: u32,
 }
 
+impl Verdict {
+    /// Of a call that counts by itself.
+    pub(crate) fn alone(limit: u32, now: Timestamp) -> Self {
+        Limiter::default().take(String::new(), limit, now)
+    }
+}
+
 impl Limiter {
     /// Counts a call of `key` at `now` against `limit` a minute.
     pub(crate) fn take(&mut self, key: String, limit: u32, now: Timestamp) -> Verdict {

@@ -18,6 +18,8 @@ mod provisioner_keys;
 mod proxies;
 mod roles;
 mod settings;
+mod shown;
+mod tables;
 mod users;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +37,7 @@ use crate::rbac::Rights;
 
 use configuration::Configuration;
 use entitlements::{Circumstances, Entitlements};
+use tables::{Groups, Members, Users};
 
 pub use groups::Group;
 pub use licenses::License;
@@ -70,12 +73,12 @@ pub(crate) struct State {
     pub(crate) login_limiter: Limiter,
     seq: u64,
 
-    pub(crate) users: BTreeMap<Uuid, User>,
+    pub(crate) users: Users,
     pub(crate) api_keys: HashMap<String, ApiKey>,
     pub(crate) organizations: BTreeMap<Uuid, Organization>,
-    pub(crate) members: BTreeMap<(Uuid, Uuid), Member>,
+    pub(crate) members: Members,
     pub(crate) custom_roles: Vec<CustomRole>,
-    pub(crate) groups: BTreeMap<Uuid, Group>,
+    pub(crate) groups: Groups,
     pub(crate) provisioner_keys: Vec<ProvisionerKey>,
     pub(crate) licenses: BTreeMap<i32, License>,
     pub(crate) last_license_id: i32,
@@ -128,12 +131,12 @@ impl State {
             limiter: Limiter::default(),
             login_limiter: Limiter::default(),
             seq: 0,
-            users: BTreeMap::new(),
+            users: Users::default(),
             api_keys: HashMap::new(),
             organizations: BTreeMap::new(),
-            members: BTreeMap::new(),
+            members: Members::default(),
             custom_roles: Vec::new(),
-            groups: BTreeMap::new(),
+            groups: Groups::default(),
             provisioner_keys: Vec::new(),
             licenses: BTreeMap::new(),
             last_license_id: 0,
@@ -193,7 +196,7 @@ impl State {
 
     /// What `user` may do.
     pub(crate) fn rights(&self, user: Uuid) -> Rights {
-        let of_user = self.members.values().filter(|member| member.user_id == user);
+        let of_user = self.members.of_user(user);
         Rights {
             user,
             profile: self.profile,

@@ -6,6 +6,7 @@
     reason = "all of this is a test: a panic is how it fails"
 )]
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use coder_sim::{Effect, Fault, LicenseSpec, Method, Profile, ProxyStatus, Sim, UserStatus, license};
@@ -15,14 +16,16 @@ use serde_json::{Value, json};
 const ORGANIZATIONS: &str = "/api/v2/organizations";
 const SECOND: Duration = Duration::from_secs(1);
 
-fn client() -> reqwest::Client {
+/// One for all tests: connections belong to the test that made them, so none is kept.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
     // A second installation fails; the first is enough.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::new()
-}
+    let builder = reqwest::Client::builder().pool_max_idle_per_host(0);
+    builder.build().expect("a client")
+});
 
 fn call(sim: &Sim, method: Method, path: &str, token: &str, body: Option<Value>) -> reqwest::RequestBuilder {
-    let builder = client()
+    let builder = CLIENT
         .request(method, format!("{}{path}", sim.url()))
         .header("Coder-Session-Token", token);
     match body {
@@ -248,7 +251,7 @@ async fn a_gate_holds_a_call_before_or_after_its_effect() {
 #[tokio::test]
 async fn a_stopped_server_refuses_and_comes_back_with_its_state() {
     let sim = Sim::builder(Profile::Main).start().await;
-    let keep_alive = client();
+    let keep_alive = reqwest::Client::new();
     let get = || keep_alive.get(format!("{}/api/v2/buildinfo", sim.url())).send();
     as_owner(&sim, Method::POST, ORGANIZATIONS, named("alpha")).await;
     assert!(get().await.is_ok());

@@ -1,6 +1,6 @@
 //! Groups.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome, RBAC_FORBIDDEN};
@@ -59,9 +59,9 @@ fn list(call: &mut Call<'_>) -> Outcome {
         ),
     };
     let ids: Option<Vec<&str>> = call.query("group_ids").map(|ids| ids.split(',').collect());
-    let groups = call.state.groups_where(|group| {
-        organization.is_none_or(|id| group.organization_id == id)
-            && member.is_none_or(|id| call.state.group_members(group).iter().any(|user| user.id == id))
+    let mut groups = call.state.groups_of(organization);
+    groups.retain(|group| {
+        member.is_none_or(|id| call.state.group_members(group).iter().any(|user| user.id == id))
             && ids
                 .as_ref()
                 .is_none_or(|ids| ids.contains(&group.id.to_string().as_str()))
@@ -71,18 +71,17 @@ fn list(call: &mut Call<'_>) -> Outcome {
 
 fn list_in_organization(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
-    Ok(listed(
-        call,
-        &call.state.groups_where(|group| group.organization_id == organization),
-    ))
+    Ok(listed(call, &call.state.groups_of(Some(organization))))
 }
 
 fn listed(call: &Call<'_>, groups: &[&Group]) -> Answer {
     let readable = groups.iter().filter(|group| call.rights.may_read(group));
-    let body: Value = readable
-        .map(|group| call.state.group_json(&call.rights, group, MemberOrder::Table))
+    let body: Vec<_> = readable
+        .map(|group| call.state.group_shown(&call.rights, group, MemberOrder::Table))
         .collect();
-    Answer::json(200, &body)
+    let each = call.state.configuration.time_per_listed_group;
+    let took = each.saturating_mul(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    Answer::json(200, &body).taking(took)
 }
 
 fn readable<'a>(call: &'a Call<'_>, group: Option<&'a Group>) -> Result<&'a Group, Answer> {
@@ -100,7 +99,7 @@ fn get(call: &mut Call<'_>) -> Outcome {
     let group = in_path(call)?;
     let without = call.state.traits().exclude_members && call.query("exclude_members") == Some("true");
     let order = if without { MemberOrder::None } else { MemberOrder::Table };
-    Ok(Answer::json(200, &call.state.group_json(&call.rights, group, order)))
+    Ok(Answer::json(200, &call.state.group_shown(&call.rights, group, order)))
 }
 
 fn get_by_name(call: &mut Call<'_>) -> Outcome {
@@ -108,7 +107,7 @@ fn get_by_name(call: &mut Call<'_>) -> Outcome {
     let group = readable(call, call.state.group_by_name(organization, call.param("groupName")))?;
     Ok(Answer::json(
         200,
-        &call.state.group_json(&call.rights, group, MemberOrder::Table),
+        &call.state.group_shown(&call.rights, group, MemberOrder::Table),
     ))
 }
 
@@ -120,17 +119,13 @@ fn members(call: &mut Call<'_>) -> Outcome {
     let mut users = call.state.group_members(group);
     users.retain(|user| (all || user.id == call.me) && user.username.to_lowercase().contains(&wanted));
     users.sort_by_key(|user| user.username.to_lowercase());
-    let page: Vec<Value> = users
+    let page: Vec<_> = users
         .iter()
         .skip(offset)
         .take(limit)
-        .map(|user| call.state.reduced_user_json(user))
+        .map(|user| call.state.reduced_user(user))
         .collect();
-    let page = if page.is_empty() {
-        Value::Null
-    } else {
-        Value::Array(page)
-    };
+    let page = Some(page).filter(|page| !page.is_empty());
     Ok(Answer::json(200, &json!({ "users": page, "count": users.len() })))
 }
 
@@ -286,7 +281,7 @@ fn patch(call: &mut Call<'_>) -> Outcome {
 /// of its own fields.
 fn error_and_answer(call: &Call<'_>, id: Uuid) -> Answer {
     let group = call.state.groups.get(&id);
-    let body = group.map(|group| call.state.group_json(&call.rights, group, MemberOrder::Username));
+    let body = group.map(|group| json!(call.state.group_shown(&call.rights, group, MemberOrder::Username)));
     let order = [
         "id",
         "name",
@@ -356,12 +351,15 @@ fn delete(call: &mut Call<'_>) -> Outcome {
     if !call.rights.group_write(group.organization_id) {
         return Err(Answer::internal_forbidden());
     }
-    call.state.groups.remove(&id);
+    call.state.groups.remove(id);
     call.deleted("group", id);
     Ok(Answer::message(200, "Successfully deleted group!"))
 }
 
 fn answer(call: &Call<'_>, status: u16, id: Uuid, order: MemberOrder) -> Outcome {
     let group = call.state.groups.get(&id).ok_or_else(Answer::not_found)?;
-    Ok(Answer::json(status, &call.state.group_json(&call.rights, group, order)))
+    Ok(Answer::json(
+        status,
+        &call.state.group_shown(&call.rights, group, order),
+    ))
 }

@@ -1,6 +1,6 @@
 //! Members of organizations.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
@@ -27,13 +27,10 @@ pub(super) static ROUTES: &[Route] = &[
 
 fn readable<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<(&'a Member, &'a User)> {
     let all = call.rights.member_read(organization);
-    let members = call
-        .state
-        .members
-        .range((organization, Uuid::nil())..=(organization, Uuid::max()));
-    let members = members.filter(|((_, user), _)| all || *user == call.me);
+    let members = call.state.members.of_organization(organization);
     let mut found: Vec<_> = members
-        .filter_map(|((_, user), member)| call.state.users.get(user).map(|user| (member, user)))
+        .filter(|member| all || member.user_id == call.me)
+        .filter_map(|member| call.state.users.get(&member.user_id).map(|user| (member, user)))
         .filter(|(_, user)| !user.deleted)
         .collect();
     found.sort_by_key(|(member, _)| member.seq);
@@ -43,9 +40,9 @@ fn readable<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<(&'a Member, &'a 
 fn list(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
     let members = readable(call, organization);
-    let body: Value = members
+    let body: Vec<_> = members
         .iter()
-        .map(|(member, user)| call.state.member_with_user_json(member, user))
+        .map(|(member, user)| call.state.member_with_user(member, user))
         .collect();
     Ok(Answer::json(200, &body))
 }
@@ -58,8 +55,8 @@ fn list_page(call: &mut Call<'_>) -> Outcome {
     members.retain(|(_, user)| user.username.to_lowercase().contains(&wanted) || user.email.contains(&wanted));
     members.sort_by_key(|(_, user)| user.username.to_lowercase());
     let page = members.iter().skip(offset).take(limit);
-    let page: Value = page
-        .map(|(member, user)| call.state.member_with_user_json(member, user))
+    let page: Vec<_> = page
+        .map(|(member, user)| call.state.member_with_user(member, user))
         .collect();
     Ok(Answer::json(200, &json!({ "members": page, "count": members.len() })))
 }
@@ -67,7 +64,7 @@ fn list_page(call: &mut Call<'_>) -> Outcome {
 fn get(call: &mut Call<'_>) -> Outcome {
     let member = call.member()?;
     let user = call.state.users.get(&member.user_id).ok_or_else(Answer::not_found)?;
-    Ok(Answer::json(200, &call.state.member_with_user_json(member, user)))
+    Ok(Answer::json(200, &call.state.member_with_user(member, user)))
 }
 
 fn add(call: &mut Call<'_>) -> Outcome {
@@ -209,5 +206,5 @@ fn answer(call: &Call<'_>, organization: Uuid, user: Uuid) -> Outcome {
         .members
         .get(&(organization, user))
         .ok_or_else(Answer::not_found)?;
-    Ok(Answer::json(200, &call.state.member_json(member)))
+    Ok(Answer::json(200, &call.state.member_shown(member)))
 }

@@ -133,7 +133,7 @@ fn secrets(call: &mut Call<'_>) -> Outcome {
         let end: String = secret.full.chars().skip(secret.full.len().saturating_sub(6)).collect();
         json!({ "id": secret.id, "last_used_at": null, "client_secret_truncated": end })
     });
-    Ok(Answer::json(200, &shown.collect()))
+    Ok(Answer::json(200, &shown.collect::<Vec<_>>()))
 }
 
 fn create_secret(call: &mut Call<'_>) -> Outcome {

@@ -1,6 +1,6 @@
 //! Users.
 
-use serde_json::{Value, json};
+use serde_json::json;
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
@@ -39,11 +39,11 @@ fn list(call: &mut Call<'_>) -> Outcome {
         .filter(|user| terms.iter().all(|term| found_by(user, term)))
         .collect();
     users.sort_by_key(|user| user.username.to_lowercase());
-    let page: Value = users
+    let page: Vec<_> = users
         .iter()
         .skip(offset)
         .take(limit)
-        .map(|user| call.state.user_json(user))
+        .map(|user| call.state.user_shown(user))
         .collect();
     Ok(Answer::json(200, &json!({ "users": page, "count": users.len() })))
 }
@@ -338,5 +338,5 @@ fn noted(call: &mut Call<'_>, id: Uuid) {
 
 fn answer(call: &Call<'_>, status: u16, id: Uuid) -> Outcome {
     let user = call.state.users.get(&id).ok_or_else(Answer::not_found)?;
-    Ok(Answer::json(status, &call.state.user_json(user)))
+    Ok(Answer::json(status, &call.state.user_shown(user)))
 }

@@ -1,6 +1,7 @@
 //! How the server was started: what no call of the API can change.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// Flags and environment of the server.
 #[derive(Clone, Debug)]
@@ -9,6 +10,8 @@ pub(crate) struct Configuration {
     pub(crate) not_configured: BTreeSet<&'static str>,
     /// Whether the server reports to Coder's makers.
     pub(crate) telemetry: bool,
+    /// How long it takes a server to list a group: it fetches the members of each by themselves.
+    pub(crate) time_per_listed_group: Duration,
 }
 
 impl Default for Configuration {
@@ -17,6 +20,7 @@ impl Default for Configuration {
         Self {
             not_configured: BTreeSet::from(["browser_only", "external_token_encryption", "scim"]),
             telemetry: false,
+            time_per_listed_group: Duration::ZERO,
         }
     }
 }

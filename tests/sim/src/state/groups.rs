@@ -1,7 +1,6 @@
 //! Groups.
 
 use serde::Serialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{State, User};
@@ -50,7 +49,7 @@ impl State {
             id: organization_id,
             ..self.new_group(organization_id, "Everyone")
         };
-        self.groups.insert(organization_id, group);
+        self.groups.insert(group);
     }
 
     fn new_group(&mut self, organization_id: Uuid, name: &str) -> Group {
@@ -82,21 +81,19 @@ impl State {
             ..self.new_group(organization_id, name)
         };
         let id = group.id;
-        self.groups.insert(id, group);
+        self.groups.insert(group);
         id
     }
 
     /// Names are compared as they are: `backend` and `BACKEND` are two groups (recording 04).
     pub(crate) fn group_by_name(&self, organization_id: Uuid, name: &str) -> Option<&Group> {
-        self.groups
-            .values()
-            .find(|group| group.organization_id == organization_id && group.name == name)
+        self.groups.named(organization_id, name)
     }
 
     /// Applies a change as one transaction, or refuses it as a whole: the id of the user who is a member already.
     pub(crate) fn change_group(&mut self, id: Uuid, change: GroupChange) -> Result<(), Uuid> {
         let seq = self.next_seq();
-        let Some(group) = self.groups.get_mut(&id) else {
+        let Some(group) = self.groups.get(&id) else {
             return Ok(());
         };
         let mut members = group.members.clone();
@@ -107,28 +104,28 @@ impl State {
             }
             members.push(user);
         }
-        group.members = members;
-        if let Some(name) = change.name {
-            group.name = name;
-        }
-        if let Some(display_name) = change.display_name {
-            group.display_name = display_name;
-        }
-        if let Some(avatar_url) = change.avatar_url {
-            group.avatar_url = avatar_url;
-        }
-        if let Some(quota_allowance) = change.quota_allowance {
-            group.quota_allowance = quota_allowance;
-        }
-        group.seq = seq;
+        self.groups.edit(id, |group| {
+            group.members = members;
+            for (field, value) in [
+                (&mut group.name, change.name),
+                (&mut group.display_name, change.display_name),
+                (&mut group.avatar_url, change.avatar_url),
+            ] {
+                if let Some(value) = value {
+                    *field = value;
+                }
+            }
+            group.quota_allowance = change.quota_allowance.unwrap_or(group.quota_allowance);
+            group.seq = seq;
+        });
         Ok(())
     }
 
     /// The users in a group, without deleted ones and the system user, in the order of the user table.
     pub(crate) fn group_members(&self, group: &Group) -> Vec<&User> {
         let mut users: Vec<&User> = if group.id == group.organization_id {
-            let of_group = self.members.range((group.id, Uuid::nil())..=(group.id, Uuid::max()));
-            of_group.filter_map(|((_, user), _)| self.users.get(user)).collect()
+            let of_group = self.members.of_organization(group.id);
+            of_group.filter_map(|member| self.users.get(&member.user_id)).collect()
         } else {
             group.members.iter().filter_map(|user| self.users.get(user)).collect()
         };
@@ -137,54 +134,24 @@ impl State {
         users
     }
 
-    /// A group as the caller sees it: members it may not read are missing, but counted.
-    pub(crate) fn group_json(&self, rights: &Rights, group: &Group, order: MemberOrder) -> Value {
-        let members = self.group_members(group);
-        let total = members.len();
-        let all = rights.group_members_read(group.organization_id);
-        let mut shown: Vec<&User> = members
-            .into_iter()
-            .filter(|user| all || user.id == rights.user)
-            .collect();
-        match order {
-            MemberOrder::None => shown.clear(),
-            MemberOrder::Table => {}
-            MemberOrder::Username => shown.sort_by_key(|user| user.username.to_lowercase()),
-        }
-        let organization = self.organizations.get(&group.organization_id);
-        json!({
-            "id": group.id,
-            "name": group.name,
-            "display_name": group.display_name,
-            "organization_id": group.organization_id,
-            "members": shown.iter().map(|user| self.reduced_user_json(user)).collect::<Vec<_>>(),
-            "total_member_count": total,
-            "avatar_url": group.avatar_url,
-            "quota_allowance": group.quota_allowance,
-            "source": group.source,
-            "organization_name": organization.map(|found| found.name.as_str()).unwrap_or_default(),
-            "organization_display_name": organization.map(|found| found.display_name.as_str()).unwrap_or_default(),
-        })
-    }
-
     /// What a member of the organization may spend: the allowances of its groups together (recording 04).
     pub(crate) fn budget(&self, organization_id: Uuid, user: Uuid) -> i64 {
         if !self.members.contains_key(&(organization_id, user)) {
             return 0;
         }
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| group.organization_id == organization_id);
+        let groups = self.groups.of_organization(organization_id);
         groups
             .filter(|group| group.id == organization_id || group.members.contains(&user))
             .map(|group| i64::from(group.quota_allowance))
             .sum()
     }
 
-    /// The groups `wanted` holds for, in the order of the table.
-    pub(crate) fn groups_where(&self, wanted: impl Fn(&Group) -> bool) -> Vec<&Group> {
-        let mut groups: Vec<&Group> = self.groups.values().filter(|group| wanted(group)).collect();
+    /// The groups of an organization, or of all, in the order of the table.
+    pub(crate) fn groups_of(&self, organization: Option<Uuid>) -> Vec<&Group> {
+        let mut groups: Vec<&Group> = match organization {
+            Some(organization) => self.groups.of_organization(organization).collect(),
+            None => self.groups.values().collect(),
+        };
         groups.sort_by_key(|group| group.seq);
         groups
     }
@@ -201,12 +168,12 @@ impl State {
 impl Rights {
     /// Whether a group may be read: a member always may.
     pub(crate) fn may_read(&self, group: &Group) -> bool {
-        let own = if group.id == group.organization_id {
-            self.is_member(group.organization_id)
-        } else {
-            group.members.contains(&self.user)
-        };
-        own || self.group_read(group.organization_id)
+        self.group_read(group.organization_id)
+            || if group.id == group.organization_id {
+                self.is_member(group.organization_id)
+            } else {
+                group.members.contains(&self.user)
+            }
     }
 }
 

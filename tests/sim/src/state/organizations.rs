@@ -132,16 +132,8 @@ impl State {
     pub(crate) fn organization_blockers(&self, id: Uuid) -> Blockers {
         let organization = self.organizations.get(&id);
         let count = |field: fn(&Organization) -> u32| organization.map_or(0, |found| field(found) as usize);
-        let groups = self
-            .groups
-            .values()
-            .filter(|group| group.organization_id == id && group.id != id)
-            .count();
-        let members = self
-            .members
-            .values()
-            .filter(|member| member.organization_id == id)
-            .count();
+        let groups = self.groups.of_organization(id).filter(|group| group.id != id).count();
+        let members = self.members.of_organization(id).count();
         let keys = self
             .provisioner_keys
             .iter()
@@ -168,8 +160,8 @@ impl State {
     /// Takes an organization and everything in it away for good.
     pub(crate) fn erase_organization(&mut self, id: Uuid) {
         self.organizations.remove(&id);
-        self.groups.retain(|_, group| group.organization_id != id);
-        self.members.retain(|(organization, _), _| *organization != id);
+        self.groups.remove_organization(id);
+        self.members.remove_organization(id);
         self.provisioner_keys.retain(|key| key.organization_id != id);
         self.custom_roles.retain(|role| role.organization_id != id);
         self.group_sync.remove(&id);

@@ -26,11 +26,7 @@ impl State {
     pub(crate) fn delete_custom_role(&mut self, organization_id: Uuid, name: &str) {
         self.custom_roles
             .retain(|role| role.organization_id != organization_id || role.name != name);
-        for member in self
-            .members
-            .values_mut()
-            .filter(|member| member.organization_id == organization_id)
-        {
+        for member in self.members.of_organization_mut(organization_id) {
             member.roles.retain(|role| role != name);
         }
     }

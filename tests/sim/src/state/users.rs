@@ -2,11 +2,10 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{State, secret};
-use crate::clock::{rfc3339, rfc3339_or_zero};
+use crate::clock::rfc3339;
 
 /// Whether a user may use the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -108,28 +107,25 @@ impl State {
         let now = self.now();
         let id = Uuid::new_v4();
         let seq = self.next_seq();
-        self.users.insert(
+        self.users.insert(User {
             id,
-            User {
-                id,
-                username: new.username,
-                name: new.name,
-                email: new.email,
-                avatar_url: String::new(),
-                status: new.status,
-                login_type: new.login_type,
-                roles: Vec::new(),
-                service_account: new.service_account,
-                quiet_hours: None,
-                deleted: false,
-                created_at: now,
-                updated_at: now,
-                last_seen_at: None,
-                password: new.password,
-                workspaces: 0,
-                seq,
-            },
-        );
+            username: new.username,
+            name: new.name,
+            email: new.email,
+            avatar_url: String::new(),
+            status: new.status,
+            login_type: new.login_type,
+            roles: Vec::new(),
+            service_account: new.service_account,
+            quiet_hours: None,
+            deleted: false,
+            created_at: now,
+            updated_at: now,
+            last_seen_at: None,
+            password: new.password,
+            workspaces: 0,
+            seq,
+        });
         for organization in new.organizations {
             self.insert_member(organization, id);
         }
@@ -140,10 +136,10 @@ impl State {
     /// giving roles does not touch it (recording 03).
     pub(crate) fn edit_user(&mut self, id: Uuid, edit: impl FnOnce(&mut User)) {
         let seq = self.next_seq();
-        if let Some(user) = self.users.get_mut(&id) {
+        self.users.edit(id, |user| {
             edit(user);
             user.seq = seq;
-        }
+        });
     }
 
     pub(crate) fn set_user_status(&mut self, id: Uuid, status: UserStatus) {
@@ -158,11 +154,9 @@ impl State {
     pub(crate) fn delete_user(&mut self, id: Uuid) {
         self.edit_user(id, |user| user.deleted = true);
         self.api_keys.retain(|_, key| key.user != id);
-        for group in self.groups.values_mut() {
-            group.members.retain(|member| *member != id);
-        }
+        self.groups.take_out(None, id);
         if self.traits().deleted_user_leaves {
-            self.members.retain(|(_, user), _| *user != id);
+            self.members.remove_user(id);
         }
     }
 
@@ -178,15 +172,11 @@ impl State {
     }
 
     pub(crate) fn user_by_name(&self, name: &str) -> Option<&User> {
-        self.users
-            .values()
-            .find(|user| !user.deleted && user.username.eq_ignore_ascii_case(name))
+        self.users.named(name)
     }
 
     pub(crate) fn user_by_email(&self, email: &str) -> Option<&User> {
-        self.users
-            .values()
-            .find(|user| !user.deleted && !email.is_empty() && user.email.eq_ignore_ascii_case(email))
+        self.users.with_email(email)
     }
 
     /// Makes a token for `user`.
@@ -271,71 +261,6 @@ impl State {
             }
         });
     }
-
-    /// A user as `/users` answers.
-    pub(crate) fn user_json(&self, user: &User) -> Value {
-        let mut memberships: Vec<_> = self
-            .members
-            .values()
-            .filter(|member| member.user_id == user.id)
-            .collect();
-        memberships.sort_by_key(|member| member.seq);
-        let organizations: Vec<Uuid> = memberships.iter().map(|member| member.organization_id).collect();
-        let mut body = self.user_without_organizations_json(user);
-        if let Some(object) = body.as_object_mut() {
-            object.insert("organization_ids".to_owned(), json!(organizations));
-        }
-        body
-    }
-
-    /// A user as the audit log shows it.
-    pub(crate) fn user_without_organizations_json(&self, user: &User) -> Value {
-        let mut body = self.reduced_user_json(user);
-        if let Some(object) = body.as_object_mut() {
-            object.insert("organization_ids".to_owned(), json!([]));
-            object.insert("roles".to_owned(), site_roles_json(&user.roles));
-            if !self.traits().verbose_users {
-                object.insert("has_ai_seat".to_owned(), json!(false));
-            }
-        }
-        body
-    }
-
-    /// A user as the members of a group show it.
-    pub(crate) fn reduced_user_json(&self, user: &User) -> Value {
-        let mut body = json!({
-            "id": user.id,
-            "username": user.username,
-            "email": user.email,
-            "created_at": rfc3339(user.created_at),
-            "updated_at": rfc3339(user.updated_at),
-            "last_seen_at": rfc3339_or_zero(user.last_seen_at),
-            "status": user.status.name(),
-            "login_type": user.login_type,
-        });
-        let verbose = self.traits().verbose_users;
-        if let Some(object) = body.as_object_mut() {
-            for (name, value) in [("name", &user.name), ("avatar_url", &user.avatar_url)] {
-                if verbose || !value.is_empty() {
-                    object.insert(name.to_owned(), json!(value));
-                }
-            }
-            if verbose {
-                object.insert("theme_preference".to_owned(), json!(""));
-            } else if user.service_account {
-                object.insert("is_service_account".to_owned(), json!(true));
-            }
-        }
-        body
-    }
-}
-
-/// Site roles with their display names.
-pub(crate) fn site_roles_json(roles: &[String]) -> Value {
-    roles
-        .iter()
-        .map(|role| json!({ "name": role, "display_name": site_role(role).unwrap_or(role) }))
-        .collect()
 }
 
 /// The display name of a site role that exists.

@@ -1,9 +1,18 @@
 //! A client that follows no redirects and shows all of an answer.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use coder_sim::{Method, Sim};
 use serde_json::Value;
+
+/// One for all tests: connections belong to the test that made them, so none is kept.
+static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
+    // A second installation fails; the first is enough.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+    builder.pool_max_idle_per_host(0).build().expect("a client")
+});
 
 /// What came back.
 #[derive(Debug)]
@@ -30,13 +39,7 @@ pub(crate) struct Call(reqwest::RequestBuilder);
 
 impl Call {
     pub(crate) fn new(sim: &Sim, method: Method, path: &str) -> Self {
-        // A second installation fails; the first is enough.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .expect("a client");
-        Self(client.request(method, format!("{}{path}", sim.url())))
+        Self(CLIENT.request(method, format!("{}{path}", sim.url())))
     }
 
     pub(crate) fn token(self, token: &str) -> Self {

@@ -9,5 +9,6 @@
 mod caller;
 mod gateway;
 mod licences;
+mod many;
 mod past;
 mod slow;
