@@ -30,7 +30,7 @@ generate: ## Write the files that are generated from the code (crds/, deploy/rba
 	$(CARGO) run -q -- crds --output crds
 	$(CARGO) run -q -- rbac > deploy/rbac.yaml
 
-tools: ## Build kube-apiserver and etcd for the tests; the tests do it themselves if need be
+tools: ## Build the servers of Kubernetes for the tests; the tests do it themselves if need be
 	$(CARGO) run -q -p test-ground --bin ground -- build
 
 clean: ## Remove what Cargo built; the tools stay in their cache

@@ -1,16 +1,17 @@
 //! A namespace goes with everything in it, the connection and its Secret included, in whatever order.
 
-use std::time::Duration;
+use std::fmt::Debug;
 
 use coder_sim::license::mint;
 use coder_sim::{LicenseSpec, Profile};
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
-use test_ground::terminator::Order;
 
-use coder_operator::api::{CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
+use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
+use coder_operator::engine::cluster::watch::Watchable;
 
-use crate::support::{Coder, PATIENCE, World, blocked, message, ready, simulated_only};
+use crate::support::{AnyObject, Coder, PATIENCE, World, blocked, message, ready, simulated_only};
 
 /// Organization, a group in it, licence and proxy, all to be deleted in Coder.
 async fn full(test: &str) -> World {
@@ -37,9 +38,9 @@ async fn full(test: &str) -> World {
     world
 }
 
-async fn nothing_is_left_in_the_order(test: &str, order: Order) {
-    let world = full(test).await;
-    world.namespace.terminate(&order, PATIENCE).await.unwrap();
+/// After the namespace controller has done its work.
+async fn nothing_is_left(world: &World) {
+    world.namespace.gone(PATIENCE).await.unwrap();
     let sim = world.coder.sim();
     assert!(sim.organization("organization").is_none());
     assert!(sim.groups().iter().all(|group| group.name != "group"));
@@ -52,30 +53,53 @@ async fn nothing_is_left_in_the_order(test: &str, order: Order) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_when_it_goes_in_the_order_of_discovery() {
+async fn nothing_is_left_when_it_goes_in_whatever_order() {
     simulated_only!("it needs licences that the server takes");
-    nothing_is_left_in_the_order("namespace-discovery", Order::Discovery).await;
+    let world = full("namespace-whole").await;
+    world.namespace.delete().await.unwrap();
+    nothing_is_left(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_when_the_secrets_go_first() {
     simulated_only!("it needs licences that the server takes");
-    nothing_is_left_in_the_order("namespace-secrets", Order::secrets_first()).await;
+    let world = full("namespace-secrets").await;
+    world.namespace.delete().await.unwrap();
+    world.namespace.delete_all::<Secret>().await.unwrap();
+    nothing_is_left(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn nothing_is_left_when_it_goes_in_the_reverse_order() {
+async fn nothing_is_left_when_the_secrets_went_before_the_namespace() {
     simulated_only!("it needs licences that the server takes");
-    nothing_is_left_in_the_order("namespace-reverse", Order::Reverse).await;
+    let world = full("namespace-unprepared").await;
+    world.namespace.delete_all::<Secret>().await.unwrap();
+    world.namespace.delete().await.unwrap();
+    nothing_is_left(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_left_when_the_secrets_go_last() {
+    simulated_only!("it needs licences that the server takes");
+    let world = full("namespace-reverse").await;
+    let namespace = &world.namespace;
+    namespace.delete().await.unwrap();
+    namespace.delete_all::<CoderWorkspaceProxy>().await.unwrap();
+    namespace.delete_all::<CoderOrganization>().await.unwrap();
+    namespace.delete_all::<CoderLicense>().await.unwrap();
+    namespace.delete_all::<CoderInstance>().await.unwrap();
+    namespace.delete_all::<CoderGroup>().await.unwrap();
+    nothing_is_left(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nothing_is_left_when_secrets_and_connection_go_first() {
     simulated_only!("it needs licences that the server takes");
-    let first = ["secrets", "coderinstances.coder-operator.dev"]
-        .map(str::to_owned)
-        .to_vec();
-    nothing_is_left_in_the_order("namespace-connection", Order::First(first)).await;
+    let world = full("namespace-connection").await;
+    world.namespace.delete().await.unwrap();
+    world.namespace.delete_all::<Secret>().await.unwrap();
+    world.namespace.delete_all::<CoderInstance>().await.unwrap();
+    nothing_is_left(&world).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,10 +107,17 @@ async fn an_operator_that_starts_in_the_middle_without_the_token_says_the_way_ou
     simulated_only!("it needs licences that the server takes");
     let mut world = full("namespace-restart").await;
     world.kill_operator().await;
-    let namespace = world.namespace.clone();
-    let order = Order::First(vec!["coderinstances.coder-operator.dev".to_owned()]);
     // Without the operator nothing with a finalizer goes: all of it is marked, the Secrets are gone.
-    namespace.terminate(&order, Duration::ZERO).await.unwrap_err();
+    let namespace = world.namespace.clone();
+    namespace.delete().await.unwrap();
+    namespace.delete_all::<CoderInstance>().await.unwrap();
+    namespace.delete_all::<Secret>().await.unwrap();
+    marked::<CoderInstance>(&world, "default").await;
+    marked::<CoderOrganization>(&world, "organization").await;
+    marked::<CoderGroup>(&world, "group").await;
+    marked::<CoderLicense>(&world, "license").await;
+    marked::<CoderWorkspaceProxy>(&world, "proxy").await;
+    assert!(world.secret("default-token", "token").await.is_none());
     // Its token is gone with the Secrets: nothing can be deleted any more, and that is said.
     world.restart_operator().await;
     let proxy = world
@@ -98,8 +129,14 @@ async fn an_operator_that_starts_in_the_middle_without_the_token_says_the_way_ou
         "{text}"
     );
     let_all_go(&world).await;
-    namespace.terminate(&order, PATIENCE).await.unwrap();
+    namespace.gone(PATIENCE).await.unwrap();
     assert!(world.coder.sim().proxy("proxy").is_some());
+}
+
+async fn marked<K: Watchable + Debug + AnyObject>(world: &World, name: &str) {
+    world
+        .wait::<K>(name, |object| object.meta().deletion_timestamp.is_some())
+        .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -107,8 +144,8 @@ async fn without_a_living_server_the_objects_say_the_way_out_and_orphan_lets_all
     simulated_only!("it takes the server away");
     let world = full("namespace-dead").await;
     world.coder.sim().stop().await;
-    let namespace = world.namespace.clone();
-    let terminating = tokio::spawn(async move { namespace.terminate(&Order::secrets_first(), PATIENCE * 3).await });
+    world.namespace.delete().await.unwrap();
+    world.namespace.delete_all::<Secret>().await.unwrap();
     let proxy = world.wait("proxy", blocked::<CoderWorkspaceProxy>("Unreachable")).await;
     let group = world.wait("group", blocked::<CoderGroup>("Unreachable")).await;
     let license = world.wait("license", blocked::<CoderLicense>("Unreachable")).await;
@@ -126,9 +163,8 @@ async fn without_a_living_server_the_objects_say_the_way_out_and_orphan_lets_all
         .wait("organization", blocked::<CoderOrganization>("DependentsExist"))
         .await;
     assert!(message(&organization, "Ready").contains(&format!("CoderGroup {}/group", world.ns())));
-    assert!(!terminating.is_finished());
     let_all_go(&world).await;
-    terminating.await.unwrap().unwrap();
+    world.namespace.gone(PATIENCE).await.unwrap();
     world.coder.sim().restart().await;
     assert!(world.coder.sim().organization("organization").is_some());
     assert!(world.coder.sim().proxy("proxy").is_some());

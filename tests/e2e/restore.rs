@@ -89,12 +89,12 @@ async fn what_comes_back_without_status_destroys_and_duplicates_nothing_and_is_t
     restore::<CoderLicense>(&world, "license").await;
     restore::<CoderWorkspaceProxy>(&world, "paris").await;
     restore::<CoderInstance>(&world, "default").await;
-    // Kubernetes collects what belonged to the object that is gone; nobody does so on the test ground.
     world
-        .api::<Secret>()
-        .delete("paris", &DeleteParams::default())
-        .await
-        .unwrap();
+        .until(
+            "Kubernetes collects what belonged to the object that is gone",
+            async || world.api::<Secret>().get_opt("paris").await.unwrap().is_none(),
+        )
+        .await;
     world.restart_operator().await;
 
     is_told_how_to_take_over::<CoderOrganization>(&world, "platform").await;

@@ -1,4 +1,4 @@
-//! The parts: etcd, kube-apiserver, Coder, the operator.
+//! The parts: Kubernetes, Coder, the operator.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -54,7 +54,9 @@ impl Stage {
         };
         println!("Coder            {coder_url} ({what})");
         let binary = binary(options)?;
-        println!("Kubernetes       etcd and kube-apiserver; the first use compiles them, which takes some minutes …");
+        println!(
+            "Kubernetes       etcd, kube-apiserver, kube-controller-manager; the first use compiles them, which takes some minutes …"
+        );
         let began = Instant::now();
         let ground = ControlPlane::start(test_ground::Options::default()).await?;
         println!(

@@ -1,4 +1,4 @@
-//! A Kubernetes control plane without nodes and without controllers: kube-apiserver and its etcd.
+//! A Kubernetes control plane without nodes: etcd, kube-apiserver and the controllers that objects without pods need.
 
 use std::{
     env, fs,
@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use kube::{Client, Config};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::{Api, Client, Config};
 use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -77,7 +78,7 @@ pub struct ControlPlane {
 /// Fields are dropped in order: the servers die before their directory goes.
 #[derive(Debug)]
 struct Running {
-    servers: [Guard; 2],
+    servers: Vec<Guard>,
     directory: RunDir,
 }
 
@@ -112,10 +113,9 @@ impl ControlPlane {
     /// Starts a control plane of its own and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
         init();
-        let binaries =
-            tokio::task::spawn_blocking(|| Ok::<_, Error>([tools::ETCD.binary()?, tools::KUBE_APISERVER.binary()?]))
-                .await
-                .map_err(|error| Error::format("building the tools")(error))??;
+        let binaries = tokio::task::spawn_blocking(Binaries::find)
+            .await
+            .map_err(|error| Error::format("building the tools")(error))??;
         let mut attempt = 1;
         loop {
             match Self::start_once(&options, &binaries).await {
@@ -125,7 +125,7 @@ impl ControlPlane {
         }
     }
 
-    async fn start_once(options: &Options, [etcd, kube_apiserver]: &[PathBuf; 2]) -> Result<Self> {
+    async fn start_once(options: &Options, binaries: &Binaries) -> Result<Self> {
         let directory = RunDir::create(options.directory.as_deref())?;
         let ca = pki::generate(&directory)?;
         let mut users = User::defaults();
@@ -133,39 +133,34 @@ impl ControlPlane {
         directory.write(servers::TOKENS, user::token_file(&users))?;
 
         let [etcd_port, port] = servers::free_ports()?;
-        let etcd_url = format!("http://127.0.0.1:{etcd_port}");
         let description = Description {
             server: format!("https://127.0.0.1:{port}"),
-            etcd: etcd_url.clone(),
+            etcd: format!("http://127.0.0.1:{etcd_port}"),
             ca,
             users,
             directory: directory.path().to_owned(),
         };
-        let etcd = servers::etcd(etcd, &directory, &etcd_url);
-        let kube_apiserver = servers::kube_apiserver(kube_apiserver, &directory, port, &etcd_url);
-        // The guard that removes the directory is that of the server which writes most into it.
-        let etcd = Guard::spawn(directory.path(), "etcd", Role::Owner, &etcd)?;
+        description.write_kubeconfigs(&directory)?;
         let mut running = Running {
-            servers: [
-                etcd,
-                Guard::spawn(directory.path(), "kube-apiserver", Role::Member, &kube_apiserver)?,
-            ],
+            servers: Vec::new(),
             directory,
         };
         // Without a log: kube's client calls every refused connection and every "not ready yet" an error.
-        let ready = ready(&description, &mut running).with_subscriber(NoSubscriber::default());
+        let ready = running
+            .start(&description, binaries, port)
+            .with_subscriber(NoSubscriber::default());
         if let Err(error) = ready.await {
             if !port_was_taken(&error) {
                 running.directory.keep();
             }
             return Err(error);
         }
-        let ground = Self {
+        let text = serde_json::to_vec_pretty(&description).map_err(Error::format(DESCRIPTION))?;
+        running.directory.write(DESCRIPTION, text)?;
+        Ok(Self {
             description,
             running: Some(running),
-        };
-        ground.write_files()?;
-        Ok(ground)
+        })
     }
 
     /// A client with all rights.
@@ -191,7 +186,12 @@ impl ControlPlane {
     /// The path of the user's kubeconfig file.
     pub fn kubeconfig(&self, user: &str) -> Result<PathBuf> {
         self.description.user(user)?;
-        Ok(self.directory().join(kubeconfig_name(user)))
+        Ok(self.directory().join(user::kubeconfig_name(user)))
+    }
+
+    /// The text of a kubeconfig file for a user that it does not know from its start.
+    pub(crate) fn kubeconfig_for(&self, user: &User) -> Result<String> {
+        self.description.kubeconfig(user)
     }
 
     /// The user's bearer token, for a process that is configured without a kubeconfig.
@@ -234,19 +234,77 @@ impl ControlPlane {
             running.directory.keep();
         }
     }
+}
 
-    fn write_files(&self) -> Result<()> {
-        let Some(Running { directory, .. }) = &self.running else {
-            return Ok(());
-        };
-        let Description { server, ca, users, .. } = &self.description;
-        for user in users {
-            let text =
-                serde_yaml::to_string(&user::kubeconfig(server, ca, user)).map_err(Error::format("kubeconfig"))?;
-            directory.write(&kubeconfig_name(&user.name), text)?;
+/// The programs that a control plane consists of.
+struct Binaries {
+    etcd: PathBuf,
+    kube_apiserver: PathBuf,
+    kube_controller_manager: PathBuf,
+}
+
+impl Binaries {
+    /// Builds what is missing.
+    fn find() -> Result<Self> {
+        Ok(Self {
+            etcd: tools::ETCD.binary()?,
+            kube_apiserver: tools::KUBE_APISERVER.binary()?,
+            kube_controller_manager: tools::KUBE_CONTROLLER_MANAGER.binary()?,
+        })
+    }
+}
+
+impl Running {
+    /// Starts the servers, and returns when all of them do their work.
+    async fn start(&mut self, description: &Description, binaries: &Binaries, port: u16) -> Result<()> {
+        let etcd = servers::etcd(&binaries.etcd, &self.directory, &description.etcd);
+        let kube_apiserver =
+            servers::kube_apiserver(&binaries.kube_apiserver, &self.directory, port, &description.etcd);
+        // The guard that removes the directory is that of the server which writes most into it.
+        self.spawn(servers::ETCD, Role::Owner, &etcd)?;
+        self.spawn(servers::KUBE_APISERVER, Role::Member, &kube_apiserver)?;
+        let client = Client::try_from(description.config(User::ADMIN)?).map_err(Error::kube("cannot make a client"))?;
+        self.until(servers::KUBE_APISERVER, async || ready(&client).await)
+            .await?;
+
+        // Not before: it gives up on an API server that is long in coming.
+        let controllers = servers::kube_controller_manager(
+            &binaries.kube_controller_manager,
+            &self.directory,
+            &user::kubeconfig_name(User::CONTROLLERS),
+        );
+        self.spawn(servers::KUBE_CONTROLLER_MANAGER, Role::Member, &controllers)?;
+        self.until(servers::KUBE_CONTROLLER_MANAGER, async || controlled(&client).await)
+            .await
+    }
+
+    fn spawn(&mut self, name: &'static str, role: Role, command: &[String]) -> Result<()> {
+        let guard = Guard::spawn(self.directory.path(), name, role, command)?;
+        self.servers.push(guard);
+        Ok(())
+    }
+
+    /// Waits until the server has answered as it should, or one of the servers has ended.
+    async fn until(&mut self, server: &str, mut ready: impl AsyncFnMut() -> Result<(), String>) -> Result<()> {
+        let began = Instant::now();
+        loop {
+            for server in &mut self.servers {
+                server.check()?;
+            }
+            let last = match tokio::time::timeout(Duration::from_secs(5), ready()).await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(reason)) => reason,
+                Err(_) => "no answer".to_owned(),
+            };
+            if began.elapsed() > READY_WITHIN {
+                return Err(Error::Timeout {
+                    what: format!("{server} in {} is ready", self.directory.path().display()),
+                    within: READY_WITHIN,
+                    last,
+                });
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
         }
-        let text = serde_json::to_vec_pretty(&self.description).map_err(Error::format(DESCRIPTION))?;
-        directory.write(DESCRIPTION, text).map(drop)
     }
 }
 
@@ -255,7 +313,7 @@ impl Drop for Running {
         if std::thread::panicking() {
             self.directory.keep();
         }
-        // Both at once, then wait for both.
+        // All at once; each guard is waited for when it is dropped.
         self.servers.iter_mut().for_each(Guard::stop);
     }
 }
@@ -266,6 +324,18 @@ impl Description {
             .iter()
             .find(|user| user.name == name)
             .ok_or_else(|| Error::UnknownUser(name.to_owned()))
+    }
+
+    fn kubeconfig(&self, user: &User) -> Result<String> {
+        let kubeconfig = user::kubeconfig(&self.server, &self.ca, user);
+        serde_yaml::to_string(&kubeconfig).map_err(Error::format("kubeconfig"))
+    }
+
+    fn write_kubeconfigs(&self, directory: &RunDir) -> Result<()> {
+        for user in &self.users {
+            directory.write(&user::kubeconfig_name(&user.name), self.kubeconfig(user)?)?;
+        }
+        Ok(())
     }
 
     /// By hand rather than from the kubeconfig file: no file is read, and nothing waits.
@@ -280,40 +350,23 @@ impl Description {
     }
 }
 
-/// Without colons, which separate paths in `KUBECONFIG` and which the names of service accounts have.
-fn kubeconfig_name(user: &str) -> String {
-    format!("{}.kubeconfig", user.replace(':', "-"))
-}
-
 /// The free port was not free any more when the server came.
 fn port_was_taken(error: &Error) -> bool {
     matches!(error, Error::Ended { tail, .. } if tail.contains("address already in use"))
 }
 
-/// Waits until the API server says that it is ready, or one of the servers has ended.
-async fn ready(description: &Description, running: &mut Running) -> Result<()> {
-    let client = Client::try_from(description.config(User::ADMIN)?).map_err(Error::kube("cannot make a client"))?;
-    let began = Instant::now();
-    loop {
-        for server in &mut running.servers {
-            server.check()?;
-        }
-        let request = http::Request::get("/readyz")
-            .body(Vec::new())
-            .map_err(Error::format("/readyz"))?;
-        let answer = tokio::time::timeout(Duration::from_secs(5), client.request_text(request)).await;
-        let last = match answer {
-            Ok(Ok(_)) => return Ok(()),
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => "no answer".to_owned(),
-        };
-        if began.elapsed() > READY_WITHIN {
-            return Err(Error::Timeout {
-                what: format!("kube-apiserver in {} is ready", description.directory.display()),
-                within: READY_WITHIN,
-                last,
-            });
-        }
-        tokio::time::sleep(LOOK_EVERY).await;
-    }
+/// Whether the API server says that it is ready.
+async fn ready(client: &Client) -> Result<(), String> {
+    let request = http::Request::get("/readyz")
+        .body(Vec::new())
+        .map_err(|error| error.to_string())?;
+    let answer = client.request_text(request).await;
+    answer.map(drop).map_err(|error| error.to_string())
+}
+
+/// Whether the controllers have done the first thing that they do in every namespace.
+async fn controlled(client: &Client) -> Result<(), String> {
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), "default");
+    let account = accounts.get("default").await;
+    account.map(drop).map_err(|error| error.to_string())
 }

@@ -53,7 +53,7 @@ pub enum Error {
     /// A server ended while it was still starting.
     #[error("{server} ended before it was ready; the end of {log}:\n{tail}", log = log.display())]
     Ended {
-        /// `etcd` or `kube-apiserver`.
+        /// Its name, such as `kube-apiserver`.
         server: &'static str,
         /// Its log, which is kept.
         log: PathBuf,

@@ -1,9 +1,8 @@
-//! A real kube-apiserver and etcd for tests and the demo.
+//! A real Kubernetes control plane for tests and the demo: etcd, kube-apiserver, kube-controller-manager.
 //!
-//! Nothing here imitates Kubernetes where the real thing can be had: the servers are built from their sources
-//! ([`tools`]) and started on loopback ports ([`ControlPlane`]). What does not run is kube-controller-manager, so there
-//! is no garbage collection, no default service account and no namespace deletion; the last has a stand-in that keeps to
-//! the original ([`Namespace::terminate`]).
+//! Nothing here imitates Kubernetes: the servers are built from their sources ([`tools`]) and started on loopback ports
+//! ([`ControlPlane`]). Namespaces, owner references and service accounts behave as in a cluster; there are no nodes, so
+//! there are no pods.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -28,7 +27,7 @@ mod namespace;
 mod pki;
 mod run_dir;
 mod servers;
-pub mod terminator;
+mod service_account;
 pub mod tools;
 mod user;
 

@@ -17,7 +17,7 @@ use clap::{Parser, Subcommand};
 use test_ground::{ControlPlane, Options, REUSE_VARIABLE, User, tools};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// A real kube-apiserver and etcd, without nodes and controllers, for tests and for trying things out.
+/// A real Kubernetes control plane without nodes, for tests and for trying things out.
 #[derive(Parser)]
 #[command(name = "ground", version)]
 struct Arguments {

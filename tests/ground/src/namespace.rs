@@ -1,24 +1,28 @@
 //! A namespace for one test.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt::Debug, time::Duration};
 
-use k8s_openapi::api::core::v1::Namespace as Object;
+use k8s_openapi::{
+    api::core::v1::{Namespace as Object, Secret},
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+};
 use kube::{
     Api, Client,
-    api::{ObjectMeta, PostParams},
+    api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, ObjectMeta, PostParams},
+    core::NamespaceResourceScope,
 };
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
-use crate::{
-    ControlPlane, Error, Result,
-    terminator::{self, Order},
-};
+use crate::{ControlPlane, Error, Result};
 
 const FINISH_WITHIN: Duration = Duration::from_mins(1);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 
 /// A namespace that no other test uses, in this process or any other.
 ///
 /// Dropping it leaves it: it goes with the control plane. [`Namespace::finish`] is for tests that want to see that
-/// everything can be deleted, and for a control plane that outlives the tests.
+/// everything can be deleted, and for a control plane that outlives them.
 #[derive(Clone)]
 pub struct Namespace {
     name: String,
@@ -71,17 +75,134 @@ impl Namespace {
         &self.name
     }
 
-    /// Deletes it as a cluster would, and waits until it is gone. See [`terminator::terminate`].
-    pub async fn terminate(&self, order: &Order, within: Duration) -> Result<()> {
-        terminator::terminate(&self.client, &self.name, order, within).await
+    /// Asks for its deletion, and does not wait. From now on nothing can be created in it.
+    ///
+    /// The namespace controller lets five seconds pass before it deletes what is in it, all kinds in random order. So a
+    /// test that wants an order deletes with [`Self::delete_all`] what shall go first.
+    pub async fn delete(&self) -> Result<()> {
+        let api = Api::<Object>::all(self.client.clone());
+        match api.delete(&self.name, &DeleteParams::default()).await {
+            Ok(_) => Ok(()),
+            // It is going or gone already, which is what we want.
+            Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => Ok(()),
+            Err(error) => Err(Error::kube(format!("cannot delete namespace {}", self.name))(error)),
+        }
     }
 
-    /// Deletes it and everything in it, for tests to which the order does not matter.
-    ///
-    /// Fails after a minute if a finalizer holds something: somebody must be running who removes it.
-    pub async fn finish(self) -> Result<()> {
-        self.terminate(&Order::default(), FINISH_WITHIN).await
+    /// Asks for the deletion of all objects of a kind in it, and does not wait.
+    pub async fn delete_all<K>(&self) -> Result<()>
+    where
+        K: kube::Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+    {
+        self.delete_collection(&Api::<K>::namespaced(self.client.clone(), &self.name), &K::plural(&()))
+            .await
     }
+
+    /// Waits until it is gone.
+    ///
+    /// The time runs out when an object keeps a finalizer; the error has the namespace controller's words for it.
+    pub async fn gone(&self, within: Duration) -> Result<()> {
+        let api = Api::<Object>::all(self.client.clone());
+        let began = Instant::now();
+        loop {
+            let found = api.get_opt(&self.name).await;
+            let Some(object) = found.map_err(Error::kube(format!("cannot read namespace {}", self.name)))? else {
+                return Ok(());
+            };
+            self.pause(began, within, || remaining(&object)).await?;
+        }
+    }
+
+    /// Deletes it, and waits until nothing in it can hold it any more: its Secrets are gone, and the custom resources,
+    /// whose finalizers need somebody who removes them. The rest is the namespace controller's, in a while.
+    ///
+    /// Fails after a minute.
+    pub async fn finish(self) -> Result<()> {
+        self.delete().await?;
+        self.delete_all::<Secret>().await?;
+        let definitions = Api::<CustomResourceDefinition>::all(self.client.clone())
+            .list(&ListParams::default())
+            .await
+            .map_err(Error::kube("cannot list the definitions"))?;
+        let kinds: Vec<(String, Api<DynamicObject>)> = definitions
+            .items
+            .iter()
+            .filter(|definition| definition.spec.scope == "Namespaced")
+            .filter_map(|definition| {
+                let resource = resource(definition)?;
+                let api = Api::namespaced_with(self.client.clone(), &self.name, &resource);
+                Some((resource.plural, api))
+            })
+            .collect();
+        for (plural, api) in &kinds {
+            self.delete_collection(api, plural).await?;
+        }
+        let began = Instant::now();
+        for (plural, api) in &kinds {
+            loop {
+                let left = api.list_metadata(&ListParams::default()).await;
+                let left = left.map_err(Error::kube(format!("cannot list {plural}")))?.items;
+                if left.is_empty() {
+                    break;
+                }
+                self.pause(began, FINISH_WITHIN, || {
+                    held(plural, left.iter().map(|it| &it.metadata))
+                })
+                .await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_collection<K>(&self, api: &Api<K>, plural: &str) -> Result<()>
+    where
+        K: Clone + DeserializeOwned + Debug,
+    {
+        api.delete_collection(&DeleteParams::background(), &ListParams::default())
+            .await
+            .map(drop)
+            .map_err(Error::kube(format!("cannot delete the {plural} in {}", self.name)))
+    }
+
+    async fn pause(&self, began: Instant, within: Duration, last: impl FnOnce() -> String) -> Result<()> {
+        if began.elapsed() > within {
+            return Err(Error::Timeout {
+                what: format!("namespace {} is deleted", self.name),
+                within,
+                last: last(),
+            });
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+        Ok(())
+    }
+}
+
+/// How the objects of a definition are reached, in a version that is served.
+fn resource(definition: &CustomResourceDefinition) -> Option<ApiResource> {
+    let spec = &definition.spec;
+    let version = spec.versions.iter().find(|it| it.served)?;
+    let kind = GroupVersionKind::gvk(&spec.group, &version.name, &spec.names.kind);
+    Some(ApiResource::from_gvk_with_plural(&kind, &spec.names.plural))
+}
+
+/// What the namespace controller says that remains.
+fn remaining(namespace: &Object) -> String {
+    let conditions = namespace.status.iter().flat_map(|it| it.conditions.iter().flatten());
+    let messages = conditions
+        .filter(|it| it.status == "True")
+        .filter_map(|it| it.message.as_deref());
+    messages.collect::<Vec<_>>().join("; ")
+}
+
+/// Objects with their finalizers.
+fn held<'a>(plural: &str, left: impl Iterator<Item = &'a ObjectMeta>) -> String {
+    left.map(|metadata| {
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let finalizers = metadata.finalizers.as_deref().unwrap_or_default().join(" ");
+        format!("{plural}/{name} [{finalizers}]")
+    })
+    .collect::<Vec<_>>()
+    .join(", ")
 }
 
 /// `prefix` as a DNS label of at most 63 characters, with a random end.

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use crate::{Error, Result};
+use crate::{Error, Result, servers};
 
 const PREFIX: &str = "coder-operator-ground-";
 const LOCK: &str = "lock";
@@ -74,17 +74,8 @@ impl RunDir {
     }
 
     /// Writes a file that only its user can read.
-    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<PathBuf> {
-        let path = self.path.join(name);
-        OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .and_then(|mut file| file.write_all(contents.as_ref()))
-            .map_err(Error::io(format!("cannot write {}", path.display())))?;
-        Ok(path)
+    pub(crate) fn write(&self, name: &str, contents: impl AsRef<[u8]>) -> Result<()> {
+        write(&self.path.join(name), contents)
     }
 
     /// Tells whoever tidies up to leave the logs.
@@ -103,6 +94,18 @@ impl Drop for RunDir {
             let _ = fs::remove_dir_all(&self.path);
         }
     }
+}
+
+/// Writes a file that only its user can read.
+pub(crate) fn write(path: &Path, contents: impl AsRef<[u8]>) -> Result<()> {
+    OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .and_then(|mut file| file.write_all(contents.as_ref()))
+        .map_err(Error::io(format!("cannot write {}", path.display())))
 }
 
 fn keep(path: &Path) {
@@ -154,7 +157,7 @@ fn sweep_one(path: &Path) {
     if lock.try_lock().is_err() {
         return;
     }
-    for server in ["etcd", "kube-apiserver"] {
+    for server in servers::ALL {
         kill_leftover(path, server);
     }
     let kept = path.join(KEEP).metadata().and_then(|it| it.modified());
@@ -170,7 +173,7 @@ fn kill_leftover(path: &Path, server: &str) {
         return;
     };
     let pid = pid.trim();
-    // Both servers have the path of their run directory on their command line: a reused process id does not.
+    // All servers have the path of their run directory on their command line: a reused process id does not.
     let command_line = fs::read(format!("/proc/{pid}/cmdline")).or_else(|_| {
         Command::new("ps")
             .args(["-o", "command=", "-p", pid])

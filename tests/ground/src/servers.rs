@@ -1,10 +1,20 @@
-//! The command lines of the two servers: what a real cluster has, minus what costs time and protects nothing here.
+//! The command lines of the servers: what a real cluster has, minus what costs time and protects nothing here.
 
 use std::{net::TcpListener, path::Path};
 
 use crate::{Error, Result, pki, run_dir::RunDir};
 
 pub(crate) const TOKENS: &str = "tokens.csv";
+
+/// Their names: of the binaries, the logs and the files with the process ids.
+pub(crate) const ETCD: &str = "etcd";
+pub(crate) const KUBE_APISERVER: &str = "kube-apiserver";
+pub(crate) const KUBE_CONTROLLER_MANAGER: &str = "kube-controller-manager";
+pub(crate) const ALL: [&str; 3] = [ETCD, KUBE_APISERVER, KUBE_CONTROLLER_MANAGER];
+
+/// What there is no cluster without. Nothing here has nodes, pods or services to control.
+const CONTROLLERS: &str = "namespace-controller,garbage-collector-controller,\
+                           serviceaccount-controller,serviceaccount-token-controller";
 
 /// Different ports that are free now. Somebody may take one before a server does; the start is then tried again.
 pub(crate) fn free_ports<const N: usize>() -> Result<[u16; N]> {
@@ -66,11 +76,11 @@ pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_
             ("authorization-mode", "RBAC"),
             // Not on by default, but OpenShift has it: who sets an owner reference needs the right to hold the owner.
             ("enable-admission-plugins", "OwnerReferencesPermissionEnforcement"),
-            // These wait for controllers that do not run here. What protects objects stays: namespace lifecycle,
-            // webhooks, validating policies.
+            // These are about pods, nodes and storage. What protects objects stays: namespace lifecycle, webhooks,
+            // validating policies.
             (
                 "disable-admission-plugins",
-                "ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection,TaintNodesByCondition,Priority,\
+                "DefaultStorageClass,StorageObjectInUseProtection,TaintNodesByCondition,Priority,\
                  RuntimeClass,DefaultIngressClass,ClusterTrustBundleAttest,CertificateApproval,CertificateSigning,\
                  CertificateSubjectRestriction,PodSecurity,ResourceQuota,LimitRanger",
             ),
@@ -79,6 +89,28 @@ pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_
             ("max-requests-inflight", "4000"),
             ("max-mutating-requests-inflight", "2000"),
             ("profiling", "false"),
+        ],
+    )
+}
+
+pub(crate) fn kube_controller_manager(binary: &Path, directory: &RunDir, kubeconfig: &str) -> Vec<String> {
+    command(
+        binary,
+        &[
+            ("kubeconfig", &directory.file(kubeconfig)),
+            ("controllers", CONTROLLERS),
+            (
+                "service-account-private-key-file",
+                &directory.file(pki::SERVICE_ACCOUNT_KEY),
+            ),
+            ("root-ca-file", &directory.file(pki::CA)),
+            // Nobody else is there to lead, and nobody asks it for its health.
+            ("leader-elect", "false"),
+            ("secure-port", "0"),
+            // Its own limits would be what namespaces and dependents wait for when many tests end at once.
+            ("kube-api-qps", "1000"),
+            ("kube-api-burst", "2000"),
+            ("concurrent-namespace-syncs", "50"),
         ],
     )
 }

@@ -1,8 +1,11 @@
 //! The servers, built once from the Go modules pinned in `tests/tools/go.mod`.
 //!
-//! `KUBEBUILDER_ASSETS` wins where it is set. Otherwise the first run compiles, which takes minutes, and every later
-//! one finds the binary in `${XDG_CACHE_HOME:-~/.cache}/coder-operator/tools/<key>/`. The key covers the pinned
-//! versions and checksums, the Go release and the platform; nothing in it depends on the checkout.
+//! `KUBEBUILDER_ASSETS` wins where it is set, for what setup-envtest puts there. Otherwise the first run compiles, which
+//! takes minutes, and every later one finds the binary in `${XDG_CACHE_HOME:-~/.cache}/coder-operator/tools/<key>/`.
+//!
+//! The key is that of the one tool: its version, the Go release, the platform and how it is built. So a tool that is
+//! added, or another one's new version, rebuilds nothing else. Indirect requirements are left out: they follow from the
+//! tool's version.
 
 use std::{
     env,
@@ -46,29 +49,42 @@ pub static ETCD: Tool = Tool {
     linker_flags: |_| String::new(),
 };
 
-/// The API server. It reports the version it was built from.
+/// The API server.
 pub static KUBE_APISERVER: Tool = Tool {
     name: "kube-apiserver",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
     module: "k8s.io/kubernetes",
     is_asset: true,
     takes: "4 to 9 minutes",
-    linker_flags: |version| {
-        let mut parts = version.trim_start_matches('v').split('.');
-        let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-        [
-            ("gitVersion", version),
-            ("gitMajor", major),
-            ("gitMinor", minor),
-            ("gitTreeState", "clean"),
-        ]
-        .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
-        .join(" ")
-    },
+    linker_flags: kubernetes_version,
+};
+
+/// The controllers. Most of it is compiled for the API server already.
+pub static KUBE_CONTROLLER_MANAGER: Tool = Tool {
+    name: "kube-controller-manager",
+    package: "k8s.io/kubernetes/cmd/kube-controller-manager",
+    module: "k8s.io/kubernetes",
+    is_asset: false,
+    takes: "1 to 2 minutes after kube-apiserver",
+    linker_flags: kubernetes_version,
 };
 
 /// What a control plane needs.
-pub static ALL: [&Tool; 2] = [&ETCD, &KUBE_APISERVER];
+pub static ALL: [&Tool; 3] = [&ETCD, &KUBE_APISERVER, &KUBE_CONTROLLER_MANAGER];
+
+/// Kubernetes reports the version it was built from, which its own build scripts put in.
+fn kubernetes_version(version: &str) -> String {
+    let mut parts = version.trim_start_matches('v').split('.');
+    let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    [
+        ("gitVersion", version),
+        ("gitMajor", major),
+        ("gitMinor", minor),
+        ("gitTreeState", "clean"),
+    ]
+    .map(|(name, value)| format!("-X k8s.io/component-base/version.{name}={value}"))
+    .join(" ")
+}
 
 impl Tool {
     /// The path of the binary; builds it if there is none yet. Blocks.
@@ -116,13 +132,23 @@ impl Tool {
         remove_files(directory, &unfinished);
         let unfinished = directory.join(format!("{unfinished}{}", std::process::id()));
         let mut go = go();
-        go.args(["build", "-trimpath", "-buildvcs=false", "-ldflags"])
-            .arg(format!("-s -w {}", (self.linker_flags)(&version)))
+        go.arg("build")
             .arg("-o")
             .arg(&unfinished)
-            .arg(self.package);
+            .args(self.build_arguments(&version));
         run(&mut go, self, &format!("{} {version}", self.name))?;
         fs::rename(&unfinished, path).map_err(Error::io(format!("cannot move {} into place", self.name)))
+    }
+
+    /// What `go build` is told, but for where the binary goes.
+    fn build_arguments(&self, version: &str) -> [String; 5] {
+        [
+            "-trimpath".to_owned(),
+            "-buildvcs=false".to_owned(),
+            "-ldflags".to_owned(),
+            format!("-s -w {}", (self.linker_flags)(version)),
+            self.package.to_owned(),
+        ]
     }
 
     /// One build at a time, across processes: the lock goes when the file is closed, by whatever means.
@@ -147,6 +173,7 @@ fn go() -> Command {
     go
 }
 
+/// Where the binary belongs that `go` would build now.
 fn cache_directory(tool: &Tool) -> Result<PathBuf> {
     let go_is = go()
         .args(["env", "GOVERSION", "GOOS", "GOARCH"])
@@ -155,20 +182,15 @@ fn cache_directory(tool: &Tool) -> Result<PathBuf> {
     if !go_is.status.success() {
         return Err(go_failed("go env", &go_is.stderr));
     }
-    let module = Path::new(MODULE_DIRECTORY);
-    let sources = [
-        read(&module.join("go.mod"))?,
-        read(&module.join("go.sum"))?,
-        go_is.stdout,
-    ];
+    let version = tool.version()?;
+    let how = tool.build_arguments(&version).join(" ").into_bytes();
     let cache = env::var_os("XDG_CACHE_HOME")
         .filter(|it| !it.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
         .unwrap_or_else(env::temp_dir);
-    Ok(cache
-        .join("coder-operator/tools")
-        .join(format!("{:016x}", fingerprint(&sources))))
+    let key = format!("{}-{version}-{:016x}", tool.name, fingerprint(&[go_is.stdout, how]));
+    Ok(cache.join("coder-operator/tools").join(key))
 }
 
 /// FNV-1a, 64 bits: the standard library's hasher may change with the compiler, and nobody attacks this.
@@ -263,8 +285,8 @@ mod tests {
     }
 
     #[test]
-    fn the_api_server_is_told_its_version() {
-        let flags = (KUBE_APISERVER.linker_flags)("v1.36.3");
+    fn kubernetes_is_told_its_version() {
+        let flags = kubernetes_version("v1.36.3");
         for expected in ["gitVersion=v1.36.3", "gitMajor=1", "gitMinor=36"] {
             assert!(flags.contains(expected), "{flags}");
         }

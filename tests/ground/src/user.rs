@@ -1,7 +1,8 @@
 //! Who may talk to the API server, and with what rights.
 //!
-//! Static tokens, because they need no second authority and no clock. Rights come from RBAC alone, as in a real cluster:
-//! only the administrator is in a group that RBAC knows by itself.
+//! Users have static tokens, because those need no second authority and no clock; a service account gets its token from
+//! the API server, as a pod's is made. Rights come from RBAC alone, as in a real cluster: only the administrator and the
+//! controllers are in a group that RBAC knows by itself.
 
 use std::fmt::Write as _;
 
@@ -21,6 +22,8 @@ pub struct User {
 impl User {
     /// May do anything (`system:masters`).
     pub const ADMIN: &'static str = "admin";
+    /// What the controllers run as: in a cluster each has a role of its own, which nothing here depends on.
+    pub(crate) const CONTROLLERS: &'static str = "system:kube-controller-manager";
     /// What the operator runs as: in no group, so it may do what the bindings of the test allow.
     pub const OPERATOR: &'static str = "coder-operator";
     /// Ordinary users without any rights of their own.
@@ -40,6 +43,7 @@ impl User {
     pub(crate) fn defaults() -> Vec<Self> {
         let mut users = vec![
             Self::new(Self::ADMIN, &["system:masters"]),
+            Self::new(Self::CONTROLLERS, &["system:masters"]),
             Self::new(Self::OPERATOR, &[]),
         ];
         users.extend(Self::ORDINARY.map(|name| Self::new(name, &[])));
@@ -55,6 +59,12 @@ pub(crate) fn token_file(users: &[User]) -> String {
         let _ = writeln!(text, "{},{name},{name},\"{groups}\"", user.token, name = user.name);
         text
     })
+}
+
+/// The name of a user's kubeconfig file, without colons: they separate paths in `KUBECONFIG`, and service accounts have
+/// them in their names.
+pub(crate) fn kubeconfig_name(user: &str) -> String {
+    format!("{}.kubeconfig", user.replace(':', "-"))
 }
 
 /// A self-contained kubeconfig for one user.
@@ -75,13 +85,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_administrator_is_in_a_group() {
-        let grouped: Vec<_> = User::defaults()
-            .into_iter()
-            .filter(|it| !it.groups.is_empty())
-            .collect();
-        assert_eq!(grouped.len(), 1);
-        assert_eq!(grouped[0].name, User::ADMIN);
+    fn only_the_administrator_and_the_controllers_are_in_a_group() {
+        let users = User::defaults();
+        let grouped = users.iter().filter(|it| !it.groups.is_empty());
+        let names: Vec<_> = grouped.map(|it| it.name.as_str()).collect();
+        assert_eq!(names, [User::ADMIN, User::CONTROLLERS]);
     }
 
     #[test]

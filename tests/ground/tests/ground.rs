@@ -1,5 +1,5 @@
 //! The test ground is what every other test stands on, so it is tested on its own: that it is real, that it refuses
-//! what a cluster refuses, that it deletes as a cluster deletes.
+//! what a cluster refuses, that its controllers do their work.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -8,11 +8,12 @@
     reason = "a panic is how a test fails, also in the helpers of one"
 )]
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use k8s_openapi::{
     api::{
-        core::v1::{ConfigMap, Namespace, Secret},
+        authentication::v1::SelfSubjectReview,
+        core::v1::{ConfigMap, Namespace, Secret, ServiceAccount},
         rbac::v1::{ClusterRole, RoleBinding},
     },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -23,7 +24,7 @@ use kube::{
     runtime::wait::await_condition,
 };
 use serde_json::json;
-use test_ground::{ControlPlane, Error, EtcdRaw, User, install_crds, terminator::Order, tools};
+use test_ground::{ControlPlane, Error, EtcdRaw, User, install_crds, tools};
 
 /// Long enough for a busy machine; only a failing test waits that long.
 const SOON: Duration = Duration::from_secs(30);
@@ -106,17 +107,7 @@ async fn rights_come_from_role_bindings_alone() {
 async fn the_kubeconfig_file_of_a_user_is_that_user() {
     let ground = ground().await;
     let path = ground.kubeconfig("alice").unwrap();
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).unwrap();
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
-        .await
-        .unwrap();
-    let client = Client::try_from(config).unwrap();
-    let review = from(json!({"metadata": {}}));
-    let review: k8s_openapi::api::authentication::v1::SelfSubjectReview = create(&Api::all(client), &review).await;
-    assert_eq!(
-        review.status.unwrap().user_info.unwrap().username.as_deref(),
-        Some("alice")
-    );
+    assert_eq!(who_is(&path).await.unwrap(), "alice");
     assert!(matches!(ground.client("mallory"), Err(Error::UnknownUser(name)) if name == "mallory"));
 }
 
@@ -188,11 +179,13 @@ async fn a_namespace_goes_with_everything_in_it() {
     let secret: Secret = from(json!({"metadata": {"name": "a"}, "stringData": {"token": "t"}}));
     create(&Api::namespaced(client.clone(), namespace.name()), &secret).await;
 
-    let name = namespace.name().to_owned();
-    namespace.finish().await.unwrap();
-    assert!(Api::<Namespace>::all(client).get_opt(&name).await.unwrap().is_none());
+    namespace.delete().await.unwrap();
+    namespace.gone(SOON).await.unwrap();
     let left = ground.etcd().unwrap().keys("/registry/").await.unwrap();
-    assert!(!left.iter().any(|key| key.contains(&name)), "{left:?}");
+    assert!(!left.iter().any(|key| key.contains(namespace.name())), "{left:?}");
+    // There is nothing to delete any more, and that is no error.
+    namespace.delete().await.unwrap();
+    namespace.finish().await.unwrap();
 }
 
 #[tokio::test]
@@ -204,62 +197,127 @@ async fn a_finalizer_holds_the_namespace_and_its_removal_lets_it_go() {
     create(&maps, &config_map("held", &[FINALIZER])).await;
     create(&maps, &config_map("free", &[])).await;
 
-    let Err(Error::Timeout { last, .. }) = namespace.terminate(&Order::Discovery, Duration::ZERO).await else {
+    namespace.delete().await.unwrap();
+    let late = maps.create(&PostParams::default(), &config_map("late", &[])).await;
+    assert_eq!(status_code(late), 403);
+    let freed = await_condition(maps.clone(), "free", |object: Option<&ConfigMap>| object.is_none());
+    tokio::time::timeout(SOON, freed).await.unwrap().unwrap();
+    let told = |object: Option<&Namespace>| {
+        let status = object.and_then(|it| it.status.as_ref());
+        let mut conditions = status.into_iter().flat_map(|it| it.conditions.iter().flatten());
+        conditions.any(|it| it.type_ == "NamespaceFinalizersRemaining" && it.status == "True")
+    };
+    let told = await_condition(Api::<Namespace>::all(client), namespace.name(), told);
+    tokio::time::timeout(SOON, told).await.unwrap().unwrap();
+    let Err(Error::Timeout { last, .. }) = namespace.gone(Duration::ZERO).await else {
         panic!("the namespace went although an object has a finalizer");
     };
-    assert_eq!(last, format!("configmaps/held [{FINALIZER}]"));
-    assert!(maps.get_opt("free").await.unwrap().is_none());
-    let object = Api::<Namespace>::all(client.clone())
-        .get(namespace.name())
-        .await
-        .unwrap();
-    assert_eq!(object.status.unwrap().phase.as_deref(), Some("Terminating"));
-    assert_eq!(
-        status_code(maps.create(&PostParams::default(), &config_map("late", &[])).await),
-        403
-    );
+    assert!(last.contains(FINALIZER), "{last}");
 
-    // What a controller does while the namespace controller keeps trying.
-    let release = async {
-        let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
-        maps.patch("held", &PatchParams::default(), &none).await.unwrap();
-    };
-    let (terminated, ()) = tokio::join!(namespace.terminate(&Order::Discovery, SOON), release);
-    terminated.unwrap();
-    assert!(
-        Api::<Namespace>::all(client)
-            .get_opt(namespace.name())
-            .await
-            .unwrap()
-            .is_none()
-    );
-    // There is nothing to delete any more, and that is no error.
-    namespace.finish().await.unwrap();
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    maps.patch("held", &PatchParams::default(), &none).await.unwrap();
+    namespace.gone(SOON).await.unwrap();
 }
 
 #[tokio::test]
-async fn the_order_says_what_is_gone_while_something_else_still_waits() {
+async fn what_a_test_deletes_first_is_gone_while_the_namespace_controller_still_waits() {
     let ground = ground().await;
     let client = ground.admin().unwrap();
-    for (order, secret_goes_first) in [
-        (Order::secrets_first(), true),
-        (Order::First(vec!["configmaps".into()]), false),
-    ] {
-        let namespace = ground.namespace("order").await.unwrap();
-        let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace.name());
-        let secrets = Api::<Secret>::namespaced(client.clone(), namespace.name());
-        create(&maps, &config_map("a", &[FINALIZER])).await;
-        create(
-            &secrets,
-            &from(json!({"metadata": {"name": "a", "finalizers": [FINALIZER]}})),
-        )
-        .await;
-        let _ = namespace.terminate(&order, Duration::ZERO).await;
-        let stamp = |metadata: kube::api::ObjectMeta| metadata.resource_version.unwrap().parse::<u64>().unwrap();
-        let (map, secret) = (maps.get("a").await.unwrap(), secrets.get("a").await.unwrap());
-        assert!(map.metadata.deletion_timestamp.is_some() && secret.metadata.deletion_timestamp.is_some());
-        assert_eq!(stamp(secret.metadata) < stamp(map.metadata), secret_goes_first);
+    let namespace = ground.namespace("order").await.unwrap();
+    let maps = Api::<ConfigMap>::namespaced(client.clone(), namespace.name());
+    let secrets = Api::<Secret>::namespaced(client.clone(), namespace.name());
+    let finalizers = [FINALIZER];
+    create(&maps, &config_map("a", &finalizers)).await;
+    let secret = json!({"metadata": {"name": "a", "finalizers": finalizers}});
+    create(&secrets, &from(secret)).await;
+    namespace.delete().await.unwrap();
+    namespace.delete_all::<Secret>().await.unwrap();
+    let marked = |object: Option<&ConfigMap>| object.is_some_and(|it| it.metadata.deletion_timestamp.is_some());
+    tokio::time::timeout(SOON, await_condition(maps.clone(), "a", marked))
+        .await
+        .unwrap()
+        .unwrap();
+    let stamp = |metadata: kube::api::ObjectMeta| metadata.resource_version.unwrap().parse::<u64>().unwrap();
+    let (map, secret) = (maps.get("a").await.unwrap(), secrets.get("a").await.unwrap());
+    assert!(stamp(secret.metadata) < stamp(map.metadata));
+}
+
+#[tokio::test]
+async fn finishing_a_namespace_waits_for_finalizers_and_says_which() {
+    let ground = ground().await;
+    let client = ground.admin().unwrap();
+    let (definition, gadgets) = gadgets("finish");
+    install_crds(&client, &[definition]).await.unwrap();
+    let namespace = ground.namespace("finish").await.unwrap();
+    let gadgets = Api::<DynamicObject>::namespaced_with(client.clone(), namespace.name(), &gadgets);
+    let metadata = json!({"name": "a", "finalizers": [FINALIZER]});
+    let gadget = from(json!({"apiVersion": "finish.example.com/v1", "kind": "Gadget", "metadata": metadata}));
+    create(&gadgets, &gadget).await;
+
+    let marked = |object: Option<&DynamicObject>| object.is_some_and(|it| it.metadata.deletion_timestamp.is_some());
+    let finishing = tokio::spawn(namespace.finish());
+    tokio::time::timeout(SOON, await_condition(gadgets.clone(), "a", marked))
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(!finishing.is_finished());
+    let none = Patch::Merge(json!({"metadata": {"finalizers": null}}));
+    gadgets.patch("a", &PatchParams::default(), &none).await.unwrap();
+    finishing.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_dependent_is_collected_after_its_owner() {
+    let ground = ground().await;
+    let namespace = ground.namespace("dependent").await.unwrap();
+    let maps = Api::<ConfigMap>::namespaced(ground.admin().unwrap(), namespace.name());
+    let owner = create(&maps, &config_map("owner", &[])).await;
+    let reference = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "owner", "uid": owner.metadata.uid});
+    let dependent = json!({"metadata": {"name": "dependent", "ownerReferences": [reference]}});
+    create(&maps, &from(dependent)).await;
+    create(&maps, &config_map("other", &[])).await;
+    maps.delete("owner", &DeleteParams::default()).await.unwrap();
+    let collected = await_condition(maps.clone(), "dependent", |object: Option<&ConfigMap>| object.is_none());
+    tokio::time::timeout(SOON, collected).await.unwrap().unwrap();
+    maps.get("other").await.unwrap();
+}
+
+#[tokio::test]
+async fn a_service_account_is_who_its_token_says_until_it_is_deleted() {
+    let ground = ground().await;
+    let namespace = ground.namespace("account").await.unwrap();
+    let name = namespace.name();
+    // One that a controller makes, as in every namespace.
+    let accounts = Api::<ServiceAccount>::namespaced(ground.admin().unwrap(), name);
+    let made = await_condition(accounts.clone(), "default", |it: Option<&ServiceAccount>| it.is_some());
+    tokio::time::timeout(SOON, made).await.unwrap().unwrap();
+    create(&accounts, &from(json!({"metadata": {"name": "robot"}}))).await;
+    for account in ["default", "robot"] {
+        let path = ground.service_account(name, account).await.unwrap();
+        assert_eq!(
+            who_is(&path).await.unwrap(),
+            format!("system:serviceaccount:{name}:{account}")
+        );
     }
+    let path = ground.service_account(name, "robot").await.unwrap();
+    accounts.delete("robot", &DeleteParams::default()).await.unwrap();
+    tokio::time::timeout(SOON, async { while who_is(&path).await.is_ok() {} })
+        .await
+        .expect("the token ends");
+    assert!(ground.service_account(name, "robot").await.unwrap_err().status_code() == Some(404));
+}
+
+/// The name that the API server knows the user of a kubeconfig file by.
+async fn who_is(kubeconfig: &Path) -> kube::Result<String> {
+    let kubeconfig = kube::config::Kubeconfig::read_from(kubeconfig).unwrap();
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &kube::config::KubeConfigOptions::default())
+        .await
+        .unwrap();
+    let reviews = Api::<SelfSubjectReview>::all(Client::try_from(config).unwrap());
+    let review = reviews
+        .create(&PostParams::default(), &from(json!({"metadata": {}})))
+        .await?;
+    Ok(review.status.unwrap().user_info.unwrap().username.unwrap())
 }
 
 #[tokio::test]

@@ -20,6 +20,8 @@ use std::{
 
 use test_ground::{ControlPlane, Options, REUSE_VARIABLE, User, tools};
 
+const SERVERS: [&str; 3] = ["etcd", "kube-apiserver", "kube-controller-manager"];
+
 /// A `ground serve` that has said where it is.
 struct Serving {
     process: Child,
@@ -53,7 +55,7 @@ impl Serving {
             .expect("it says where it is");
         let ground = ControlPlane::attach(&directory).unwrap();
         let port = ground.url().rsplit(':').next().unwrap().parse().unwrap();
-        let servers = ["etcd", "kube-apiserver"].map(|name| pid(&directory, name)).into();
+        let servers = SERVERS.map(|name| pid(&directory, name)).into();
         let serving = Self {
             process,
             directory,
@@ -61,7 +63,7 @@ impl Serving {
             port,
         };
         assert!(
-            serving.leftovers().len() == 4,
+            serving.leftovers().len() == SERVERS.len() + 2,
             "all there before: {:?}",
             serving.leftovers()
         );
@@ -161,7 +163,7 @@ fn the_next_run_clears_up_after_one_whose_guards_were_killed_too() {
     serving.send("KILL");
     let runtime = tokio::runtime::Runtime::new().unwrap();
     assert!(
-        alive(serving.servers[0]) && alive(serving.servers[1]),
+        serving.servers.iter().all(|pid| alive(*pid)),
         "they had nobody to kill them"
     );
     let next = Options::default().directory(parent.path().join("next"));
@@ -198,7 +200,7 @@ fn a_panic_keeps_the_logs_and_nothing_else_runs_on() {
     let ground = runtime
         .block_on(ControlPlane::start(Options::default().user("dora", &["team"])))
         .unwrap();
-    let servers = ["etcd", "kube-apiserver"].map(|name| pid(ground.directory(), name));
+    let servers = SERVERS.map(|name| pid(ground.directory(), name));
     let directory = ground.directory().to_owned();
     assert!(ground.kubeconfig("dora").unwrap().is_file());
     assert!(ground.kubeconfig(User::ADMIN).unwrap().is_file());
