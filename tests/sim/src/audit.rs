@@ -90,7 +90,12 @@ fn change(key: &str, old: &Value, new: &Value) -> Value {
 
 fn zero_of(key: &str, value: &Value) -> Value {
     match value {
-        Value::String(_) if matches!(key, "created_at" | "updated_at" | "uploaded_at" | "exp") => {
+        Value::String(_)
+            if matches!(
+                key,
+                "created_at" | "updated_at" | "uploaded_at" | "exp" | "expires_at" | "last_used"
+            ) =>
+        {
             json!("0001-01-01T00:00:00Z")
         }
         Value::String(_) => json!(""),
@@ -113,6 +118,7 @@ pub(crate) struct Record {
     pub(crate) user: Uuid,
     pub(crate) status: u16,
     pub(crate) difference: Value,
+    pub(crate) additional_fields: Value,
     pub(crate) note: Note,
 }
 
@@ -128,6 +134,7 @@ impl Record {
             user,
             status,
             difference,
+            additional_fields: json!({}),
             note,
         }
     }
@@ -152,7 +159,7 @@ impl Record {
             "action": self.note.action,
             "diff": self.difference,
             "status_code": self.status,
-            "additional_fields": {},
+            "additional_fields": self.additional_fields,
             "description": self.description(),
             "resource_link": link,
             "is_deleted": deleted,
@@ -171,6 +178,7 @@ impl Record {
     fn description(&self) -> String {
         let what = match self.note.kind {
             kind if kind.starts_with("idp_sync_settings") => "settings".to_owned(),
+            "api_key" => "token".to_owned(),
             kind => kind.replace('_', " "),
         };
         if self.note.action == "login" {

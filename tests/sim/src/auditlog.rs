@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::audit::{Note, Record};
+use crate::behind::user_id;
 use crate::server::Shared;
 use crate::sim::Sim;
 
@@ -100,6 +102,68 @@ impl Rows {
     }
 }
 
+/// A row that a test makes up.
+#[derive(Clone, Debug)]
+pub struct AuditRow {
+    note: Note,
+    user: Option<String>,
+    agent: String,
+    status: u16,
+    time: Option<Timestamp>,
+    difference: Value,
+}
+
+impl AuditRow {
+    /// Of a successful call on an object: kind and action in the log's words.
+    #[must_use]
+    pub fn new(kind: &'static str, action: &'static str, id: Uuid, target: &str) -> Self {
+        Self {
+            note: Note::new(kind, action, id, target),
+            user: None,
+            agent: "a test".to_owned(),
+            status: 200,
+            time: None,
+            difference: json!({}),
+        }
+    }
+
+    /// Made by this user, with this `User-Agent`. Without, by nobody that the log knows.
+    #[must_use]
+    pub fn by(mut self, user: &str, agent: &str) -> Self {
+        self.user = Some(user.to_owned());
+        agent.clone_into(&mut self.agent);
+        self
+    }
+
+    /// In this organization.
+    #[must_use]
+    pub fn within(mut self, organization: Uuid) -> Self {
+        self.note = self.note.within(organization);
+        self
+    }
+
+    /// With this status.
+    #[must_use]
+    pub fn status(mut self, status: u16) -> Self {
+        self.status = status;
+        self
+    }
+
+    /// Of a request that ended then, instead of now.
+    #[must_use]
+    pub fn at(mut self, time: Timestamp) -> Self {
+        self.time = Some(time);
+        self
+    }
+
+    /// With this difference: an object of `{"old": …, "new": …, "secret": false}` by field.
+    #[must_use]
+    pub fn difference(mut self, difference: Value) -> Self {
+        self.difference = difference;
+        self
+    }
+}
+
 /// What goes wrong with the audit log of a simulator.
 #[derive(Debug)]
 pub struct AuditLog<'a>(&'a Shared);
@@ -164,12 +228,24 @@ impl AuditLog<'_> {
         state.refresh_entitlements();
     }
 
+    /// Writes a row that no call has made, as a request that ends does.
+    pub fn write(&self, row: AuditRow) {
+        let mut state = self.0.state();
+        let user = row.user.as_deref().map(|named| user_id(&state, named));
+        let time = row.time.unwrap_or_else(|| state.now());
+        let ip = "127.0.0.1".to_owned();
+        let record = Record {
+            difference: row.difference,
+            ..Record::of(row.note, user.unwrap_or_default(), row.status, time, ip, row.agent)
+        };
+        state.audit_log.write(record);
+    }
+
     /// That many rows of a user about workspaces and keys, spread evenly over the time until now.
     pub fn burst(&self, user: &str, rows: u32, over: Duration) {
         let mut state = self.0.state();
         let (now, organization) = (state.now(), state.default_organization());
-        let user = state.find_user(user, Uuid::nil()).map(|found| found.id);
-        let user = user.expect("the user a test names exists");
+        let user = user_id(&state, user);
         for (row, (kind, action)) in (1..=rows).zip(TRAFFIC.into_iter().cycle()) {
             let before = over.mul_f64(1.0 - f64::from(row) / f64::from(rows));
             let time = now.saturating_sub(signed(before)).unwrap_or(Timestamp::MIN);

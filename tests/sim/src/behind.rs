@@ -12,7 +12,8 @@ use uuid::Uuid;
 use crate::license::{self, LicenseSpec};
 use crate::sim::Sim;
 use crate::state::{
-    Group, GroupChange, NewUser, Organization, OrganizationSync, Proxy, ProxyStatus, State, UserStatus,
+    Group, GroupChange, NewApiKey, NewUser, Organization, OrganizationSync, Proxy, ProxyStatus, State, UserStatus,
+    key_id, random_name,
 };
 
 /// Ids that tests name must exist: a typo there is a mistake of the test.
@@ -23,7 +24,7 @@ pub(crate) fn organization_id(state: &State, named: &str) -> Uuid {
         .expect("the organization a test names exists")
 }
 
-fn user_id(state: &State, named: &str) -> Uuid {
+pub(crate) fn user_id(state: &State, named: &str) -> Uuid {
     state
         .find_user(named, Uuid::nil())
         .map(|found| found.id)
@@ -89,28 +90,28 @@ impl Sim {
         let id = user_id(&state, user);
         let roles = roles.iter().map(|role| (*role).to_owned()).collect();
         state.edit_user(id, |user| user.roles = roles);
-        let expires = state
-            .now()
-            .saturating_add(SignedDuration::from_hours(24 * 365))
-            .unwrap_or(Timestamp::MAX);
-        state.insert_api_key(id, None, expires)
+        let new = NewApiKey {
+            lifetime: Some(SignedDuration::from_hours(24 * 365)),
+            ..NewApiKey::token(random_name())
+        };
+        state.insert_api_key(id, new)
     }
 
     /// Makes a token worthless.
     pub fn revoke_token(&self, token: &str) {
-        self.shared
-            .state()
-            .api_keys
-            .remove(token.split('-').next().unwrap_or_default());
+        self.shared.state().api_keys.remove(key_id(token));
     }
 
     /// Makes a token expire now.
     pub fn expire_token(&self, token: &str) {
+        self.token_expires(token, self.clock().now());
+    }
+
+    /// Makes a token expire then.
+    pub fn token_expires(&self, token: &str, at: Timestamp) {
         let mut state = self.shared.state();
-        let now = state.now();
-        if let Some(key) = state.api_keys.get_mut(token.split('-').next().unwrap_or_default()) {
-            key.expires_at = now;
-        }
+        let key = state.api_keys.get_mut(key_id(token));
+        key.expect("the token a test names exists").expires_at = at;
     }
 
     /// Suspends a user, or lets it in again.

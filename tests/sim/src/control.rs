@@ -3,7 +3,7 @@
 //! * `GET /_sim/journal`: all calls
 //! * `GET /_sim/state`: everything the deployment remembers
 //! * `POST /_sim/faults`: adds a fault, for example `{"method":"POST","template":"/api/v2/organizations","times":1,
-//!   "latency_ms":500,"status":503,"body":{"message":"down"}}`; instead of `status` also `"cut":"before"`, `"cut":"after"`
+//!   "latency_ms":500,"status":503,"body":{"message":"down"}}`, with `"done":true` after doing what was asked; instead of `status` also `"cut":"before"`, `"cut":"after"`
 //!   or `"rate_limited":5`, `"page":{"status":502}`, `"hang":true`, and besides `"answer_after_ms":500`
 //! * `DELETE /_sim/faults`: takes all faults away
 //! * `POST /_sim/gateway`: a gateway in front answers `{"page":{"status":503,"retry_after":5}}`, with `"times":3` only the
@@ -42,6 +42,8 @@ struct FaultRequest {
     cut: Option<String>,
     rate_limited: Option<u64>,
     answer_after_ms: Option<u64>,
+    #[serde(default)]
+    done: bool,
     page: Option<gateway::PageRequest>,
     #[serde(default)]
     hang: bool,
@@ -123,7 +125,12 @@ fn fault(request: FaultRequest) -> Result<Fault, String> {
         fault = fault.latency(Duration::from_millis(latency));
     }
     if let Some(status) = request.status {
-        fault = fault.status(status, request.body.unwrap_or_else(|| json!({ "message": "A fault." })));
+        let body = request.body.unwrap_or_else(|| json!({ "message": "A fault." }));
+        fault = if request.done {
+            fault.done_but_answered(status, body)
+        } else {
+            fault.status(status, body)
+        };
     }
     if let Some(seconds) = request.rate_limited {
         fault = fault.rate_limited(Duration::from_secs(seconds));

@@ -26,6 +26,7 @@ pub struct Fault {
 enum Action {
     Latency(Duration),
     AnswerAfter(Duration),
+    Instead(u16, Value),
     Answer(u16, Option<u64>, Value),
     Page(Page),
     Hang,
@@ -126,6 +127,13 @@ impl Fault {
     #[must_use]
     pub fn answer_after(self, delay: Duration) -> Self {
         self.with(Action::AnswerAfter(delay))
+    }
+
+    /// Does what was asked, and then answers and logs that it failed with this status: the older server does so where it
+    /// may not read what it has to answer (recording 14).
+    #[must_use]
+    pub fn done_but_answered(self, code: u16, body: Value) -> Self {
+        self.with(Action::Instead(code, body))
     }
 
     /// Does nothing and never answers; the connection stays open until the client gives up.
@@ -296,7 +304,11 @@ impl Planned {
                         None => answer,
                     });
                 }
-                Action::CutAfter | Action::PauseAfter(_) | Action::AnswerAfter(_) | Action::Past(_) => {}
+                Action::CutAfter
+                | Action::PauseAfter(_)
+                | Action::AnswerAfter(_)
+                | Action::Past(_)
+                | Action::Instead(..) => {}
             }
         }
         Before::Proceed
@@ -319,6 +331,14 @@ impl Planned {
     pub(crate) fn past(&self) -> Option<&Past> {
         self.actions.iter().find_map(|action| match action {
             Action::Past(past) => Some(past),
+            _ => None,
+        })
+    }
+
+    /// What is answered instead of what was done.
+    pub(crate) fn instead(&self) -> Option<Answer> {
+        self.actions.iter().find_map(|action| match action {
+            Action::Instead(code, body) => Some(Answer::json(*code, body)),
             _ => None,
         })
     }

@@ -49,7 +49,7 @@ mod state;
 mod validate;
 mod views;
 
-pub use auditlog::AuditLog;
+pub use auditlog::{AuditLog, AuditRow};
 pub use axum::http::Method;
 pub use backup::Backup;
 pub use clock::Clock;

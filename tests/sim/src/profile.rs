@@ -122,6 +122,14 @@ pub(crate) struct Traits {
     pub(crate) oauth2_provider: bool,
     /// Of several licences that follow each other only the end of the last is warned of.
     pub(crate) one_expiry_warning: bool,
+    /// Tokens have scopes (recording 23).
+    pub(crate) token_scopes: bool,
+    /// Expired tokens are listed only on demand (recording 23).
+    pub(crate) expired_tokens_hidden: bool,
+    /// An owner's token is good for a week at most (recording 23).
+    pub(crate) owners_tokens_end_soon: bool,
+    /// Using a token puts off its end (before v2.35).
+    pub(crate) use_extends_tokens: bool,
     /// A deleted user loses its memberships (v2.34; recording 11).
     pub(crate) deleted_user_leaves: bool,
     /// The entitlements answered before the first licence already count the first user (recording 00).
@@ -172,6 +180,10 @@ const MAIN: Traits = Traits {
     audit_of_activation: true,
     oauth2_provider: true,
     one_expiry_warning: true,
+    token_scopes: true,
+    expired_tokens_hidden: true,
+    owners_tokens_end_soon: true,
+    use_extends_tokens: false,
     deleted_user_leaves: true,
     first_user_counted: true,
     sign_in_is_seen: true,
@@ -239,6 +251,10 @@ const V2_16_1: Traits = Traits {
     audit_of_activation: false,
     oauth2_provider: false,
     one_expiry_warning: false,
+    token_scopes: false,
+    expired_tokens_hidden: false,
+    owners_tokens_end_soon: false,
+    use_extends_tokens: true,
     deleted_user_leaves: false,
     first_user_counted: false,
     sign_in_is_seen: false,

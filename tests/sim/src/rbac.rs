@@ -17,6 +17,16 @@ pub(crate) struct Rights {
 }
 
 impl Rights {
+    /// A token that is limited to something of which nothing here is part.
+    pub(crate) fn none(profile: Profile) -> Self {
+        Self {
+            user: Uuid::nil(),
+            profile,
+            site: Vec::new(),
+            organizations: HashMap::new(),
+        }
+    }
+
     fn traits(&self) -> &'static Traits {
         self.profile.traits()
     }

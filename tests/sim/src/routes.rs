@@ -14,6 +14,7 @@ mod quiet_hours;
 mod roles;
 mod sessions;
 mod templates;
+mod tokens;
 mod users;
 
 use crate::router::Route;
@@ -22,7 +23,7 @@ pub(crate) use sessions::insert_first_user;
 
 /// Every route there is.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 15] = [
+    let tables: [&'static [Route]; 16] = [
         audit::ROUTES,
         deployment::ROUTES,
         groups::ROUTES,
@@ -37,6 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         roles::ROUTES,
         sessions::ROUTES,
         templates::ROUTES,
+        tokens::ROUTES,
         users::ROUTES,
     ];
     tables.into_iter().flatten()

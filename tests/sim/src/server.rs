@@ -27,7 +27,7 @@ use crate::ratelimit::Verdict;
 use crate::rbac::Rights;
 use crate::router::{self, Access, Call, Gate, Met, Params, Route};
 use crate::stale::{Past, Previous};
-use crate::state::{State, TokenProblem};
+use crate::state::{ApiKey, State, TokenProblem, key_id};
 
 /// What connections and the test share.
 #[derive(Debug)]
@@ -90,6 +90,8 @@ struct Inbound {
     headers: HeaderMap,
     body: Bytes,
     peer: IpAddr,
+    /// What a fault answers once it is done.
+    instead: Option<Answer>,
 }
 
 impl Inbound {
@@ -136,13 +138,14 @@ impl Inbound {
 async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Result<Response<Body>, Cut> {
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, 16 << 20).await.map_err(|_| Cut)?;
-    let request = Inbound {
+    let mut request = Inbound {
         method: parts.method,
         path: parts.uri.path().to_owned(),
         query: parts.uri.query().unwrap_or_default().to_owned(),
         headers: parts.headers,
         body,
         peer: peer.ip(),
+        instead: None,
     };
     if let Some(command) = request.path.strip_prefix("/_sim/") {
         return Ok(response(
@@ -169,6 +172,7 @@ async fn handle(shared: &Shared, peer: SocketAddr, request: Request<Body>) -> Re
         return Ok(response(answer, &request.method, None));
     }
     let planned = shared.faults.take(&request.method, template).unwrap_or_default();
+    request.instead = planned.instead();
     let (actor, answer, effect) = match planned.before().await {
         Before::Proceed => proceed(shared, planned.past(), &request, met),
         Before::Answer(answer) => (actor_name(&shared.state(), &request), answer, Effect::None),
@@ -370,7 +374,12 @@ fn guarded(
         return (Answer::not_entitled(feature), Effect::None);
     }
     let audited = state.feature_enabled("audit_log");
-    let rights: Rights = state.rights(me);
+    let limited = |token| state.api_keys.get(key_id(token)).is_some_and(ApiKey::is_limited);
+    let rights = if token.is_some_and(limited) {
+        Rights::none(state.profile)
+    } else {
+        state.rights(me)
+    };
     let query = request.pairs();
     let mut call = Call {
         state,
@@ -390,10 +399,11 @@ fn guarded(
     };
     if let Some(note) = note.filter(|_| audited) {
         let agent = request.header("user-agent").unwrap_or_default().to_owned();
-        let record = Record::of(note, actor, answer.status, state.now(), request.peer.to_string(), agent);
+        let status = request.instead.as_ref().unwrap_or(&answer).status;
+        let record = Record::of(note, actor, status, state.now(), request.peer.to_string(), agent);
         state.audit_log.write(record);
     }
-    (answer, effect)
+    (request.instead.clone().unwrap_or(answer), effect)
 }
 
 fn unauthorized(state: &State, problem: &TokenProblem) -> Answer {

@@ -16,7 +16,7 @@ use crate::profile::Profile;
 use crate::routes;
 use crate::server::{self, Shared};
 use crate::stale::Previous;
-use crate::state::State;
+use crate::state::{NewApiKey, State};
 
 /// A simulated Coder server. It goes away when this is dropped.
 #[derive(Debug)]
@@ -157,7 +157,7 @@ impl Builder {
         }
         let token = self.token.clone();
         let token = token.unwrap_or_else(|| format!("{}-{}", crate::state::secret(10), crate::state::secret(22)));
-        state.insert_fixed_api_key(owner, &token);
+        state.insert_fixed_api_key(owner, &token, NewApiKey::without_end());
         token
     }
 }

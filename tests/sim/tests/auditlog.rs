@@ -8,7 +8,8 @@
 
 use std::time::{Duration, Instant};
 
-use coder_sim::{Profile, Sim};
+use coder_sim::{AuditRow, Fault, Method, Profile, Sim};
+use jiff::SignedDuration;
 use serde_json::{Value, json};
 
 fn client() -> reqwest::Client {
@@ -187,4 +188,54 @@ async fn its_faults_are_made_over_http_too() {
     ] {
         assert_eq!(order(body.clone()).await, 400, "{body}");
     }
+}
+
+#[tokio::test]
+async fn a_row_can_be_anybodys_of_any_status_and_time() {
+    let sim = Sim::builder(Profile::Main).users(["ann"]).start().await;
+    let group = sim.create_group("default", "backend");
+    let organization = sim.organization("coder").expect("the default one").id;
+    create(&sim, "first").await;
+    let row = AuditRow::new("group", "write", group, "backend").within(organization);
+    let difference = json!({ "quota_allowance": { "old": 1, "new": 2, "secret": false } });
+    sim.audit_log()
+        .write(row.clone().by("ann", "Mozilla/5.0").difference(difference.clone()));
+    let before = sim
+        .clock()
+        .now()
+        .saturating_sub(SignedDuration::from_hours(1))
+        .expect("a time");
+    sim.audit_log().write(row.status(502).at(before));
+    let page = call(&sim, reqwest::Method::GET, "/audit?limit=10&offset=0", None).await;
+    let rows = page["audit_logs"].as_array().expect("rows");
+    assert_eq!(
+        (&rows[0]["user"]["username"], &rows[0]["user_agent"]),
+        (&json!("ann"), &json!("Mozilla/5.0"))
+    );
+    assert_eq!(
+        (&rows[0]["diff"], &rows[0]["resource_id"]),
+        (&difference, &json!(group))
+    );
+    assert_eq!((&rows[2]["status_code"], &rows[2]["user"]), (&json!(502), &Value::Null));
+}
+
+#[tokio::test]
+async fn a_change_that_was_made_can_be_answered_and_logged_as_a_failure() {
+    let sim = Sim::builder(Profile::Main).start().await;
+    let route = "/api/v2/organizations/{organization}";
+    create(&sim, "alpha").await;
+    sim.faults().add(
+        Fault::on(Method::PATCH, route)
+            .times(1)
+            .done_but_answered(500, json!({ "message": "An internal server error occurred." })),
+    );
+    let patch = client()
+        .patch(format!("{}/api/v2/organizations/alpha", sim.url()))
+        .header("Coder-Session-Token", sim.owner_token())
+        .body(json!({ "description": "changed" }).to_string());
+    assert_eq!(patch.send().await.expect("an answer").status(), 500);
+    assert_eq!(sim.organization("alpha").expect("it is there").description, "changed");
+    let page = call(&sim, reqwest::Method::GET, "/audit?limit=1&offset=0", None).await;
+    let row = &page["audit_logs"][0];
+    assert_eq!((&row["status_code"], &row["diff"]), (&json!(500), &json!({})));
 }

@@ -4,8 +4,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{State, secret};
-use crate::clock::rfc3339;
+use super::State;
 
 /// Whether a user may use the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -72,16 +71,6 @@ pub struct User {
     pub(crate) seq: u64,
 }
 
-/// A session or an API token.
-#[derive(Clone, Debug)]
-pub(crate) struct ApiKey {
-    pub(crate) secret: String,
-    pub(crate) user: Uuid,
-    pub(crate) name: Option<String>,
-    pub(crate) used: bool,
-    pub(crate) expires_at: Timestamp,
-}
-
 /// What is needed to make a user.
 #[derive(Clone, Debug)]
 pub(crate) struct NewUser {
@@ -93,13 +82,6 @@ pub(crate) struct NewUser {
     pub(crate) status: UserStatus,
     pub(crate) service_account: bool,
     pub(crate) organizations: Vec<Uuid>,
-}
-
-/// Why a token is no good.
-pub(crate) enum TokenProblem {
-    Missing,
-    Invalid(String),
-    Suspended(Uuid, UserStatus),
 }
 
 impl State {
@@ -177,89 +159,6 @@ impl State {
 
     pub(crate) fn user_by_email(&self, email: &str) -> Option<&User> {
         self.users.with_email(email)
-    }
-
-    /// Makes a token for `user`.
-    pub(crate) fn insert_api_key(&mut self, user: Uuid, name: Option<String>, expires_at: Timestamp) -> String {
-        let (id, secret) = (secret(10), secret(22));
-        let token = format!("{id}-{secret}");
-        self.api_keys.insert(
-            id,
-            ApiKey {
-                secret,
-                user,
-                name,
-                used: false,
-                expires_at,
-            },
-        );
-        token
-    }
-
-    /// Accepts `token` as one of `user`, whatever it looks like, as long as it has the form `<id>-<secret>`.
-    pub(crate) fn insert_fixed_api_key(&mut self, user: Uuid, token: &str) {
-        if let Some((id, secret)) = token.split_once('-') {
-            let key = ApiKey {
-                secret: secret.to_owned(),
-                user,
-                name: Some("fixed".to_owned()),
-                used: false,
-                expires_at: Timestamp::MAX,
-            };
-            self.api_keys.insert(id.to_owned(), key);
-        }
-    }
-
-    /// Whose token this is. Does not note that it was used: see [`State::note_use`].
-    pub(crate) fn authenticate(&self, token: Option<&str>) -> Result<Uuid, TokenProblem> {
-        let Some(token) = token else {
-            return Err(TokenProblem::Missing);
-        };
-        let parts: Vec<&str> = token.split('-').collect();
-        let [id, secret] = parts.as_slice() else {
-            return Err(TokenProblem::Invalid(format!(
-                "Invalid API key format: incorrect amount of API key parts, expected 2 got {}",
-                parts.len()
-            )));
-        };
-        let Some(key) = self.api_keys.get(*id) else {
-            return Err(TokenProblem::Invalid("API key is invalid.".to_owned()));
-        };
-        if key.secret != *secret {
-            return Err(TokenProblem::Invalid("API key secret is invalid.".to_owned()));
-        }
-        if key.expires_at <= self.now() {
-            return Err(TokenProblem::Invalid(format!(
-                "API key expired at {:?}",
-                rfc3339(key.expires_at)
-            )));
-        }
-        match self.users.get(&key.user) {
-            Some(user) if user.status == UserStatus::Suspended => {
-                Err(TokenProblem::Suspended(user.id, UserStatus::Suspended))
-            }
-            Some(user) => Ok(user.id),
-            None => Err(TokenProblem::Invalid("API key is invalid.".to_owned())),
-        }
-    }
-
-    /// The first use of a token marks its user as seen and, if dormant, active (recording 10).
-    pub(crate) fn note_use(&mut self, token: &str) {
-        let now = self.now();
-        let id = token.split('-').next().unwrap_or_default();
-        let Some(key) = self.api_keys.get_mut(id) else { return };
-        if key.used {
-            return;
-        }
-        key.used = true;
-        let user = key.user;
-        self.edit_user(user, |user| {
-            user.last_seen_at = Some(now);
-            user.updated_at = now;
-            if user.status == UserStatus::Dormant {
-                user.status = UserStatus::Active;
-            }
-        });
     }
 }
 

@@ -12,3 +12,4 @@ mod licences;
 mod many;
 mod past;
 mod slow;
+mod tokens;
