@@ -5,7 +5,7 @@
 //! stands here.
 
 mod custom_roles;
-mod fields;
+mod entry;
 mod group_sync;
 mod groups;
 mod licenses;

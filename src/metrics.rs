@@ -245,7 +245,7 @@ impl coder::Observer for Metrics {
     }
 }
 
-impl mirror::Gauge for Metrics {
+impl mirror::Observer for Metrics {
     fn fetched(&self, collection: &'static str, result: Result<Duration, Class>) {
         let outcome = match result {
             Ok(_) => {

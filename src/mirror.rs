@@ -12,30 +12,38 @@
 
 mod authors;
 pub mod collection;
+mod contents;
 pub mod feed;
 mod log;
 mod shelf;
+mod snapshot;
+mod subscribers;
 #[cfg(test)]
 mod tests;
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures::StreamExt;
 use tokio::time::Instant;
 
 use authors::Authors;
 pub use authors::{Author, Fields};
-pub use collection::{Collection, Snapshot};
+pub use collection::Collection;
 use feed::Touch;
 pub use log::{Concern, Concerned, Log};
-pub use shelf::Interest;
-use shelf::{Shelf, Sweep};
+use shelf::{AnyShelf, Shelf};
+pub use snapshot::Snapshot;
+pub use subscribers::Interest;
 
 use crate::api::Reference;
 use crate::coder::{self, AuditEntry, Client, OrganizationId};
+
+/// How many collections are looked at together: one that hangs does not hold up the others.
+const AT_ONCE: usize = 4;
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
@@ -43,8 +51,8 @@ pub trait Waker: Send + Sync + 'static {
     fn wake(&self, who: &Reference, since: Instant);
 }
 
-/// Numbers about the mirror, for metrics.
-pub trait Gauge: Send + Sync + 'static {
+/// Told what the mirror does, for metrics.
+pub trait Observer: Send + Sync + 'static {
     /// A collection was fetched, or could not be.
     fn fetched(&self, collection: &'static str, result: Result<Duration, coder::Class>);
 }
@@ -52,100 +60,152 @@ pub trait Gauge: Send + Sync + 'static {
 /// A failed fetch, shared by all who waited for it.
 pub type FetchError = Arc<coder::Error>;
 
+/// How fresh what is known must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// As fresh as it is kept: what a feed vouches for, or what was listed within that time. A spec that changed does not
+    /// make what is known of Coder older. Where it is, Coder's own refusal says so, and leads to a fresh look.
+    Known(Duration),
+    /// As it was at that moment or later: after a refusal that what is known does not explain, or when somebody asked.
+    Since(Instant),
+}
+
 /// The mirror of one deployment.
 pub struct Mirror {
-    client: Client,
-    waker: Arc<dyn Waker>,
-    gauge: Arc<dyn Gauge>,
-    shelves: Mutex<HashMap<String, Slot>>,
-    /// Whether a feed tells of changes, so that sweeps may be rare.
-    fed: AtomicBool,
+    outside: Arc<Outside>,
+    shelves: Mutex<Shelves>,
     /// Who changed what, as far as a feed said so lately.
     authors: Mutex<Authors>,
     /// The last own write that the audit log must show.
     wrote: Mutex<Option<Instant>>,
 }
 
+/// What every shelf works with.
+struct Outside {
+    client: Client,
+    waker: Arc<dyn Waker>,
+    observer: Arc<dyn Observer>,
+    /// Whether a feed tells of changes, so that sweeps may be rare.
+    fed: AtomicBool,
+}
+
+impl Outside {
+    fn is_fed(&self) -> bool {
+        self.fed.load(Ordering::Relaxed)
+    }
+}
+
+#[derive(Default)]
+struct Shelves {
+    by_id: HashMap<String, Slot>,
+    /// The collections that somebody depends on.
+    of: HashMap<Reference, HashSet<String>>,
+}
+
 /// One collection's shelf under its two faces: typed for who asks, erased for the sweep.
 #[derive(Clone)]
 struct Slot {
     typed: Arc<dyn Any + Send + Sync>,
-    erased: Arc<dyn Sweep>,
+    erased: Arc<dyn AnyShelf>,
 }
 
 impl Mirror {
     /// An empty mirror of the deployment behind `client`.
     #[must_use]
-    pub fn new(client: Client, waker: Arc<dyn Waker>, gauge: Arc<dyn Gauge>) -> Self {
-        Self {
+    pub fn new(client: Client, waker: Arc<dyn Waker>, observer: Arc<dyn Observer>) -> Self {
+        let outside = Outside {
             client,
             waker,
-            gauge,
-            shelves: Mutex::default(),
+            observer,
             fed: AtomicBool::new(false),
+        };
+        Self {
+            outside: Arc::new(outside),
+            shelves: Mutex::default(),
             authors: Mutex::default(),
             wrote: Mutex::default(),
         }
     }
 
-    /// The collection as it was at `not_before` or later. Whoever asks while a fetch that serves them is under way
-    /// waits for it and shares its result, also when it fails.
+    /// The collection, as fresh as that. Whoever asks while a fetch that serves them is under way waits for it and shares
+    /// its result, also when it fails.
     ///
     /// # Errors
     /// What the list call answered.
     pub async fn snapshot<C: Collection>(
         &self,
         collection: &C,
-        not_before: Instant,
+        freshness: Freshness,
     ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
-        self.shelf(collection)
-            .snapshot(&self.client, &*self.waker, &*self.gauge, not_before)
-            .await
+        self.shelf(collection).snapshot(freshness).await
+    }
+
+    /// One item, as fresh as that: read alone, where there is a call for it and it is cheaper than the list.
+    ///
+    /// # Errors
+    /// What the call answered.
+    pub async fn item<C: Collection>(
+        &self,
+        collection: &C,
+        key: &str,
+        freshness: Freshness,
+    ) -> Result<Option<Arc<C::Item>>, FetchError> {
+        self.shelf(collection).item(key, freshness).await
     }
 
     /// A write of `by` was answered with this item: the snapshot has it from now on, and whom it concerns is woken.
     pub fn put<C: Collection>(&self, collection: &C, item: C::Item, by: &Reference) {
-        self.note_write::<C>();
-        self.shelf(collection)
-            .patch(C::key(&item), Some(item), by, &*self.waker);
+        if C::LOG.is_complete() {
+            *lock(&self.wrote) = Some(Instant::now());
+        }
+        if let Some(shelf) = self.known_shelf(collection) {
+            shelf.patch(&C::key(&item), Some(item), by);
+        }
     }
 
-    /// A write of `by` removed this item.
+    /// `by` found or made it true that this item is gone.
     pub fn remove<C: Collection>(&self, collection: &C, key: &str, by: &Reference) {
-        self.note_write::<C>();
-        self.shelf(collection).patch(key.to_owned(), None, by, &*self.waker);
+        if let Some(shelf) = self.known_shelf(collection) {
+            shelf.patch(key, None, by);
+        }
     }
 
     /// Something happened whose outcome only a new list can tell.
     pub fn invalidate<C: Collection>(&self, collection: &C) {
-        self.shelf(collection).invalidate();
+        if let Some(shelf) = self.known_shelf(collection) {
+            shelf.invalidate();
+        }
     }
 
     /// From now on `who` is woken when what it is interested in changes, and the collection is looked at once every
     /// `interval` at least. Adds to what `who` is interested in already.
     pub fn subscribe<C: Collection>(&self, collection: &C, who: &Reference, interest: Interest, interval: Duration) {
-        self.shelf(collection).subscribe(who, interest, interval);
+        let mut shelves = lock(&self.shelves);
+        shelves
+            .shelf(collection, &self.outside)
+            .subscribe(who, interest, interval);
+        if let Some(known) = shelves.of.get_mut(who) {
+            known.insert(collection.id());
+        } else {
+            shelves.of.insert(who.clone(), HashSet::from([collection.id()]));
+        }
     }
 
     /// What `who` looked for in this collection was found: it is interested in that item alone, not in any change.
     pub fn narrow<C: Collection>(&self, collection: &C, who: &Reference) {
-        self.shelf(collection).narrow(who);
+        if let Some(shelf) = self.known_shelf(collection) {
+            shelf.narrow(who);
+        }
     }
 
     /// Ends all subscriptions of `who` except these, by [`Collection::id`].
     pub fn retain_subscriptions(&self, who: &Reference, keep: &[(String, Interest)]) {
-        // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
-        self.lock().retain(|id, slot| {
-            let kept = keep.iter().filter(|(collection, _)| collection == id);
-            let kept: Vec<&Interest> = kept.map(|(_, interest)| interest).collect();
-            !slot.erased.retain(who, &kept)
-        });
+        lock(&self.shelves).retain(who, keep);
     }
 
     /// What is known of a collection without asking anybody, however old it is.
     pub fn peek<C: Collection>(&self, collection: &C) -> Option<Arc<Snapshot<C::Item>>> {
-        let slot = self.lock().get(&collection.id()).cloned()?;
-        slot.typed.downcast::<Shelf<C>>().ok()?.peek()
+        self.known_shelf(collection)?.peek()
     }
 
     /// What an entry of the audit log concerns, in all collections of which anything is known.
@@ -170,99 +230,120 @@ impl Mirror {
         for touch in touches {
             by_collection.entry(touch.collection.clone()).or_default().push(touch);
         }
-        let mut unfinished = Vec::new();
-        for (collection, touches) in by_collection {
-            let Some(slot) = self.lock().get(&collection).cloned() else {
-                continue;
-            };
-            // One that may be any item says it all.
-            let items: Option<BTreeSet<&str>> = touches.iter().map(|touch| touch.item.as_deref()).collect();
-            let looked = slot.erased.touch(&self.client, &*self.waker, &*self.gauge, items).await;
-            if let Err(error) = looked {
+        let looks = by_collection
+            .into_iter()
+            .map(|(collection, touches)| self.touch_one(collection, touches));
+        let unfinished: Vec<_> = futures::stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
+        unfinished.into_iter().flatten().collect()
+    }
+
+    async fn touch_one(&self, collection: String, touches: Vec<Touch>) -> Vec<Touch> {
+        let Some(slot) = lock(&self.shelves).by_id.get(&collection).cloned() else {
+            return Vec::new();
+        };
+        // One that may be any item says it all.
+        let items: Option<BTreeSet<String>> = touches.iter().map(|touch| touch.item.clone()).collect();
+        match slot.erased.touch(items).await {
+            Err(error) => {
                 tracing::debug!(%error, collection, "what changed could not be looked at");
-                if passes_by(&error) {
-                    unfinished.extend(touches);
-                }
+                if passes_by(&error) { touches } else { Vec::new() }
             }
+            Ok(()) => Vec::new(),
         }
-        unfinished
     }
 
     /// Somebody changed that.
     pub fn attribute(&self, touch: &Touch, author: Author) {
-        let mut authors = self.authors();
-        authors.expire(author.at);
-        authors.note(&touch.collection, touch.item.as_deref(), author);
+        lock(&self.authors).note(&touch.collection, touch.item.as_deref(), author);
     }
 
     /// Who changed any of these items, by collection and item, as far as a feed said so lately.
     pub fn authors_of(&self, items: &[(String, String)]) -> Vec<Author> {
-        self.authors().of(items)
+        lock(&self.authors).of(items)
     }
 
     /// What was learned about these items before that moment has been answered.
-    pub fn settle_authors(&self, items: &[(String, String)], before: Instant) {
-        self.authors().settle(items, before);
+    pub fn mark_answered(&self, items: &[(String, String)], before: Instant) {
+        lock(&self.authors).mark_answered(items, before);
     }
 
     /// The last own write that an audit log must show sooner or later.
     pub(in crate::mirror) fn wrote(&self) -> Option<Instant> {
-        *self.wrote.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_write<C: Collection>(&self) {
-        if C::LOG.is_complete() {
-            *self.wrote.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-        }
-    }
-
-    fn authors(&self) -> std::sync::MutexGuard<'_, Authors> {
-        self.authors.lock().unwrap_or_else(PoisonError::into_inner)
+        *lock(&self.wrote)
     }
 
     /// Whether a feed tells of changes.
     pub fn set_fed(&self, fed: bool) {
-        self.fed.store(fed, Ordering::Relaxed);
-    }
-
-    fn is_fed(&self) -> bool {
-        self.fed.load(Ordering::Relaxed)
+        self.outside.fed.store(fed, Ordering::Relaxed);
     }
 
     fn client(&self) -> &Client {
-        &self.client
+        &self.outside.client
     }
 
     fn shelf<C: Collection>(&self, collection: &C) -> Arc<Shelf<C>> {
-        let mut shelves = self.lock();
-        let id = collection.id();
-        if let Some(shelf) = shelves
-            .get(&id)
-            .and_then(|slot| Arc::clone(&slot.typed).downcast::<Shelf<C>>().ok())
-        {
-            return shelf;
-        }
-        let new = Arc::new(Shelf::new(collection.clone()));
-        shelves.insert(
-            id,
-            Slot {
-                typed: new.clone(),
-                erased: new.clone(),
-            },
-        );
-        new
+        lock(&self.shelves).shelf(collection, &self.outside)
+    }
+
+    /// The shelf of a collection that somebody asked for.
+    fn known_shelf<C: Collection>(&self, collection: &C) -> Option<Arc<Shelf<C>>> {
+        lock(&self.shelves).known(&collection.id())
     }
 
     fn slots(&self) -> Vec<Slot> {
-        self.lock().values().cloned().collect()
+        lock(&self.shelves).by_id.values().cloned().collect()
+    }
+}
+
+impl Shelves {
+    fn known<C: Collection>(&self, id: &str) -> Option<Arc<Shelf<C>>> {
+        let slot = self.by_id.get(id)?;
+        Arc::clone(&slot.typed).downcast::<Shelf<C>>().ok()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Slot>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shelf<C: Collection>(&mut self, collection: &C, outside: &Arc<Outside>) -> Arc<Shelf<C>> {
+        let id = collection.id();
+        if let Some(shelf) = self.known(&id) {
+            return shelf;
+        }
+        let new = Arc::new(Shelf::new(collection.clone(), Arc::clone(outside)));
+        let slot = Slot {
+            typed: new.clone(),
+            erased: new.clone(),
+        };
+        self.by_id.insert(id, slot);
+        new
+    }
+
+    fn retain(&mut self, who: &Reference, keep: &[(String, Interest)]) {
+        let Some(mut collections) = self.of.remove(who) else {
+            return;
+        };
+        collections.retain(|id| {
+            let Some(slot) = self.by_id.get(id) else { return false };
+            let kept = |interest: &Interest| {
+                keep.iter()
+                    .any(|(collection, kept)| collection == id && kept == interest)
+            };
+            let is_left = slot.erased.retain(who, &kept);
+            // A collection that nobody depends on any more is forgotten; who still reads it keeps it alive.
+            if !slot.erased.is_subscribed() {
+                self.by_id.remove(id);
+            }
+            is_left
+        });
+        if !collections.is_empty() {
+            self.of.insert(who.clone(), collections);
+        }
     }
 }
 
 /// What may be tried again soon.
 fn passes_by(error: &coder::Error) -> bool {
     matches!(error.class(), coder::Class::Transient | coder::Class::RateLimited)
+}
+
+/// Nothing panics while it holds one of these for longer than a line, so what is inside is whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -14,7 +14,7 @@ use crate::engine::cluster::output::{Output, Outputs, Owner};
 use crate::engine::cluster::wake::{Topic, Wakes};
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
-use crate::mirror::{Collection, Interest, Snapshot, Waker};
+use crate::mirror::{Collection, Freshness, Interest, Snapshot, Waker};
 
 /// One pass over one object.
 pub struct Cx<'a> {
@@ -129,7 +129,11 @@ impl Cx<'_> {
         interest: Interest,
     ) -> Result<Arc<Snapshot<C::Item>>, Error> {
         self.subscribe(collection, interest);
-        Ok(self.connection.mirror().snapshot(collection, self.since).await?)
+        Ok(self
+            .connection
+            .mirror()
+            .snapshot(collection, Freshness::Since(self.since))
+            .await?)
     }
 
     /// Coder answered an own write with this item.

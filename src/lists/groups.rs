@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, GroupId, OrganizationId, UserId};
 use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
@@ -72,10 +72,12 @@ impl Groups {
                 } else {
                     &[]
                 };
-                Concerned::item(&entry.resource_id, fields::logged_as(entry, other))
+                Concerned::item(&entry.resource_id, entry::logged_as(entry, other))
             }
             // Who leaves an organization leaves its groups, without an entry for them.
             "organization_member" if here => with_member(known, UserId(entry.resource_id)),
+            // The identity provider may have moved them, which no entry names.
+            _ if entry::is_sign_in(entry) => Concerned::Perhaps,
             "user" => with_member(known, UserId(entry.resource_id)),
             _ => Concerned::NOTHING,
         }
@@ -103,6 +105,10 @@ impl Collection for Groups {
 
     fn key(item: &GroupItem) -> String {
         item.id.to_string()
+    }
+
+    fn names(item: &GroupItem) -> Vec<&str> {
+        vec![&item.name]
     }
 
     fn one(

@@ -1,6 +1,6 @@
 //! The licences of a deployment.
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, LicenseId};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
@@ -37,8 +37,8 @@ impl Licenses {
         }
         let uuid = Some(entry.resource_id.to_string());
         match known.iter().find(|license| license.uuid == uuid) {
-            Some(license) => Concerned::item(&license.id, fields::logged(entry)),
-            None => Concerned::Whole(fields::logged(entry)),
+            Some(license) => Concerned::item(&license.id, entry::logged(entry)),
+            None => Concerned::Whole(entry::logged(entry)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The members of an organization.
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, OrganizationId, UserId};
 use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
@@ -26,8 +26,10 @@ impl Members {
         let user = entry.resource_id;
         match entry.resource_type.as_str() {
             "organization_member" if entry.organization() == Some(self.0) => {
-                Concerned::item(&user, fields::logged(entry))
+                Concerned::item(&user, entry::logged(entry))
             }
+            // The identity provider may have moved them, which no entry names.
+            _ if entry::is_sign_in(entry) => Concerned::Perhaps,
             // A user's name, status or end shows wherever it is a member.
             "user" if known.get(&user.to_string()).is_some() => Concerned::item(&user, Fields::All),
             _ => Concerned::NOTHING,
@@ -46,6 +48,10 @@ impl Collection for Members {
 
     fn key(item: &MemberItem) -> String {
         item.id.to_string()
+    }
+
+    fn names(item: &MemberItem) -> Vec<&str> {
+        vec![&item.username, &item.email]
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<MemberItem>, coder::Error> {

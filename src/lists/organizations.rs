@@ -1,6 +1,6 @@
 //! The organizations of a deployment.
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, Organization};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
@@ -21,7 +21,7 @@ impl Organizations {
 
     fn concern(_: &Self, entry: &AuditEntry, _: &Snapshot<Organization>) -> Concerned {
         match entry.resource_type.as_str() {
-            "organization" => Concerned::item(&entry.resource_id, fields::logged(entry)),
+            "organization" => Concerned::item(&entry.resource_id, entry::logged(entry)),
             _ => Concerned::NOTHING,
         }
     }
@@ -34,6 +34,10 @@ impl Collection for Organizations {
 
     fn key(item: &Organization) -> String {
         item.id.to_string()
+    }
+
+    fn names(item: &Organization) -> Vec<&str> {
+        vec![&item.name]
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<Organization>, coder::Error> {

@@ -19,6 +19,10 @@ impl Collection for ProvisionerKeys {
         item.id.to_string()
     }
 
+    fn names(item: &ProvisionerKey) -> Vec<&str> {
+        vec![&item.name]
+    }
+
     async fn list(&self, client: &Client) -> Result<Vec<ProvisionerKey>, coder::Error> {
         client.list_provisioner_keys(self.0).await
     }

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::future::Future;
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, OrganizationId};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
@@ -67,7 +67,7 @@ fn concern<S: Setting>(setting: &S, entry: &AuditEntry, _: &Snapshot<S::Value>) 
         return Concerned::NOTHING;
     };
     if entry.resource_type == about && entry.organization() == setting.within() {
-        Concerned::Whole(fields::logged(entry))
+        Concerned::Whole(entry::logged(entry))
     } else {
         Concerned::NOTHING
     }

@@ -19,6 +19,10 @@ impl Collection for Templates {
         item.id.to_string()
     }
 
+    fn names(item: &Template) -> Vec<&str> {
+        vec![&item.name]
+    }
+
     async fn list(&self, client: &Client) -> Result<Vec<Template>, coder::Error> {
         client.list_templates(self.0).await
     }

@@ -115,6 +115,17 @@ fn who_leaves_or_changes_shows_in_every_list_that_has_them() {
 }
 
 #[test]
+fn who_signs_in_may_have_been_moved_by_the_identity_provider() {
+    for action in ["login", "register"] {
+        let entry = entry("api_key", action, 5, 0, &[]);
+        assert_eq!(concerned(&Groups(organization(2)), vec![], &entry), Concerned::Perhaps);
+        assert_eq!(concerned(&Members(organization(2)), vec![], &entry), Concerned::Perhaps);
+    }
+    let made = entry("api_key", "create", 5, 0, &[]);
+    assert_eq!(concerned(&Groups(organization(2)), vec![], &made), Concerned::NOTHING);
+}
+
+#[test]
 fn settings_of_an_organization_are_told_apart_by_where_it_happened() {
     let written = entry("idp_sync_settings_group", "write", 99, 2, &["regex_filter"]);
     let whole = Concerned::Whole(Fields::named(["regexFilter"]));

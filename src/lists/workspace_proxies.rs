@@ -1,6 +1,6 @@
 //! The workspace proxies of a deployment.
 
-use super::fields;
+use super::entry;
 use crate::coder::{self, AuditEntry, Client, ProxyStatus, WorkspaceProxy};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
@@ -25,7 +25,7 @@ impl Proxies {
 
     fn concern(_: &Self, entry: &AuditEntry, _: &Snapshot<WorkspaceProxy>) -> Concerned {
         match entry.resource_type.as_str() {
-            "workspace_proxy" => Concerned::item(&entry.resource_id, fields::logged(entry)),
+            "workspace_proxy" => Concerned::item(&entry.resource_id, entry::logged(entry)),
             _ => Concerned::NOTHING,
         }
     }
@@ -39,6 +39,10 @@ impl Collection for Proxies {
 
     fn key(item: &WorkspaceProxy) -> String {
         item.id.to_string()
+    }
+
+    fn names(item: &WorkspaceProxy) -> Vec<&str> {
+        vec![&item.name]
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<WorkspaceProxy>, coder::Error> {

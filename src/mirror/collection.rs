@@ -1,11 +1,7 @@
 //! What can be mirrored: anything that one list call shows in full.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::future::Future;
-use std::sync::Arc;
-
-use tokio::time::Instant;
 
 use super::log::Log;
 use crate::coder::{self, Client, OrganizationId};
@@ -38,6 +34,11 @@ pub trait Collection: Clone + Debug + Send + Sync + 'static {
     /// The id of an item; unique in the collection and never used for another.
     fn key(item: &Self::Item) -> String;
 
+    /// What an item is called, for those who look it up by one of its names.
+    fn names(_item: &Self::Item) -> Vec<&str> {
+        Vec::new()
+    }
+
     /// The call that shows one item alone, where there is one that never shows what is deleted. `Ok(None)`: it is gone.
     fn one(
         &self,
@@ -49,43 +50,4 @@ pub trait Collection: Clone + Debug + Send + Sync + 'static {
 
     /// The list call.
     fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<Self::Item>, coder::Error>> + Send;
-}
-
-/// Items by id. Shared, because a snapshot that somebody still reads is copied when an own write patches it.
-pub(super) type Items<I> = BTreeMap<Arc<str>, Arc<I>>;
-
-/// A collection at one moment.
-#[derive(Clone, Debug)]
-pub struct Snapshot<I> {
-    pub(super) items: Items<I>,
-    pub(super) began: Instant,
-}
-
-impl<I> Snapshot<I> {
-    /// What a test says that it holds.
-    #[cfg(test)]
-    pub(crate) fn of<C: Collection<Item = I>>(items: impl IntoIterator<Item = I>) -> Self {
-        let items = items.into_iter();
-        Self {
-            items: items.map(|item| (Arc::from(C::key(&item)), Arc::new(item))).collect(),
-            began: Instant::now(),
-        }
-    }
-
-    /// The item with that id.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&I> {
-        self.items.get(key).map(|item| &**item)
-    }
-
-    /// All items, in the order of their ids.
-    pub fn iter(&self) -> impl Iterator<Item = &I> {
-        self.items.values().map(|item| &**item)
-    }
-
-    /// When the list call that it comes from was sent.
-    #[must_use]
-    pub fn began(&self) -> Instant {
-        self.began
-    }
 }

@@ -25,6 +25,9 @@ pub enum Concerned {
     Items(Vec<(String, Fields)>),
     /// Any of its items.
     Whole(Fields),
+    /// Something may have moved that no entry will name, as when somebody signs in through the identity provider: until
+    /// the next list the log is no proof of what is known.
+    Perhaps,
 }
 
 impl Concerned {

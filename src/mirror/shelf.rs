@@ -1,17 +1,18 @@
-//! One collection: its snapshot, who fetches it, who wants to know.
+//! One collection: its snapshot, and who fetches it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
 use tokio::time::Instant;
 
-use super::collection::Items;
+use super::contents::{Contents, Learned};
 use super::feed::Touch;
-use super::{Collection, Concerned, FetchError, Fields, Gauge, Snapshot, Waker, passes_by};
+use super::subscribers::{Interest, Subscribers};
+use super::{Collection, Concerned, FetchError, Fields, Freshness, Outside, Snapshot, passes_by};
 use crate::api::Reference;
-use crate::coder::{AuditEntry, Client, OrganizationId};
+use crate::coder::{self, AuditEntry, OrganizationId};
 
 /// How rarely a collection is swept while a feed tells of its changes.
 const FED_INTERVAL: Duration = Duration::from_hours(1);
@@ -19,62 +20,50 @@ const FED_INTERVAL: Duration = Duration::from_hours(1);
 /// How soon a list that failed for the moment is tried again.
 const RETRY: Duration = Duration::from_secs(30);
 
-/// What in a collection somebody depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Interest {
-    /// One item, by its id.
-    Item(String),
-    /// Any change at all, for those who look for something that is not there yet.
-    Any,
-}
+/// So many items are read alone between two lists, and one in so many of those that there are: more cost the server
+/// more than a list.
+const ALONE: (usize, usize) = (16, 8);
 
-/// A shelf without its type, as the sweep sees it.
-pub(super) trait Sweep: Send + Sync {
-    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval, and whether a feed tells of changes;
-    /// never while nobody subscribes.
-    fn due(&self, jitter: f64, fed: bool) -> Option<Instant>;
-    /// Looks, if it was not looked at since, and wakes who is concerned.
-    fn sweep<'a>(
-        &'a self,
-        client: &'a Client,
-        waker: &'a dyn Waker,
-        gauge: &'a dyn Gauge,
-        since: Instant,
-    ) -> BoxFuture<'a, Result<(), FetchError>>;
+/// A shelf without its type, as feeds see it.
+pub(super) trait AnyShelf: Send + Sync {
+    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval; never while nobody subscribes.
+    fn due(&self, jitter: f64) -> Option<Instant>;
+    /// Lists it, if it was not listed since.
+    fn sweep(&self, since: Instant) -> BoxFuture<'_, Result<(), FetchError>>;
     /// Looks at these items, or at all, because somebody changed them.
-    fn touch<'a>(
-        &'a self,
-        client: &'a Client,
-        waker: &'a dyn Waker,
-        gauge: &'a dyn Gauge,
-        items: Option<BTreeSet<&'a str>>,
-    ) -> BoxFuture<'a, Result<(), FetchError>>;
+    fn touch(&self, items: Option<BTreeSet<String>>) -> BoxFuture<'_, Result<(), FetchError>>;
     /// What of it an entry of the audit log concerns.
     fn concerned(&self, entry: &AuditEntry) -> Vec<Touch>;
     /// All of it.
     fn whole(&self, fields: Fields) -> Touch;
     /// The organization that it belongs to.
     fn within(&self) -> Option<OrganizationId>;
-    /// Ends the subscriptions of `who` except to these; says whether that was the last of anybody's.
-    fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool;
+    /// What no feed told may differ: it is listed as soon as its turn comes.
+    fn doubt(&self, since: Instant);
+    /// From now on `who` is woken by what they are interested in.
+    fn subscribe(&self, who: &Reference, interest: Interest, interval: Duration);
+    /// Ends the subscriptions of `who` except to these; says whether any is left.
+    fn retain(&self, who: &Reference, keep: &dyn Fn(&Interest) -> bool) -> bool;
+    /// Whether anybody subscribes.
+    fn is_subscribed(&self) -> bool;
 }
-
-/// What everybody depends on, and how long they may wait for a look at it.
-type Subscribers = HashMap<Reference, (HashSet<Interest>, Duration)>;
 
 pub(super) struct Shelf<C: Collection> {
     collection: C,
+    outside: Arc<Outside>,
     /// Held while a fetch is under way.
     fetching: tokio::sync::Mutex<()>,
-    state: Mutex<State<C::Item>>,
+    state: Mutex<State<C>>,
 }
 
-struct State<I> {
-    snapshot: Option<Arc<Snapshot<I>>>,
-    /// Own writes since the last fetch began: what the list may not show yet.
-    patches: Vec<(Instant, Arc<str>, Option<Arc<I>>)>,
+struct State<C: Collection> {
+    contents: Contents<C>,
     /// The snapshot counts as older than this, whatever its time.
     invalid_before: Option<Instant>,
+    /// A feed may have lost what happened before this: a list is due.
+    doubted: Option<Instant>,
+    /// Before this something may have happened that a feed does not tell of: the next list is due as if there were none.
+    unsure: Option<Instant>,
     /// The last failed fetch and when it was sent.
     failure: Option<(Instant, FetchError)>,
     /// The last time a fetch was tried.
@@ -82,11 +71,17 @@ struct State<I> {
     subscribers: Subscribers,
 }
 
-impl<I> State<I> {
-    /// Whether the last list came, and nothing happened since that only a list can tell.
-    fn is_sound(&self) -> bool {
-        let began = self.snapshot.as_ref().map(|snapshot| snapshot.began);
-        self.failure.is_none() && began >= self.invalid_before
+impl<C: Collection> State<C> {
+    /// Whether a list came since that moment.
+    fn is_listed_since(&self, moment: Option<Instant>) -> bool {
+        self.contents.began() >= moment
+    }
+
+    /// Whether the last list came, and nothing happened since that neither own writes nor the feed tell of.
+    fn is_vouched_for(&self, fed: bool) -> bool {
+        fed && C::LOG.is_complete()
+            && self.failure.is_none()
+            && self.is_listed_since(self.invalid_before.max(self.doubted).max(self.unsure))
     }
 
     fn failed_for_the_moment(&self) -> bool {
@@ -95,146 +90,102 @@ impl<I> State<I> {
 }
 
 impl<C: Collection> Shelf<C> {
-    pub(super) fn new(collection: C) -> Self {
+    pub(super) fn new(collection: C, outside: Arc<Outside>) -> Self {
         let state = State {
-            snapshot: None,
-            patches: Vec::new(),
+            contents: Contents::new(),
             invalid_before: None,
+            doubted: None,
+            unsure: None,
             failure: None,
             tried: None,
-            subscribers: HashMap::new(),
+            subscribers: Subscribers::default(),
         };
         Self {
             collection,
+            outside,
             fetching: tokio::sync::Mutex::default(),
             state: Mutex::new(state),
         }
     }
 
-    pub(super) async fn snapshot(
-        &self,
-        client: &Client,
-        waker: &dyn Waker,
-        gauge: &dyn Gauge,
-        not_before: Instant,
-    ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
+    pub(super) async fn snapshot(&self, freshness: Freshness) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
         let asked = Instant::now();
-        if let Some(snapshot) = self.fresh(not_before) {
+        if let Some(snapshot) = self.fresh(freshness) {
             return Ok(snapshot);
         }
         let _fetching = self.fetching.lock().await;
-        if let Some(snapshot) = self.fresh(not_before) {
+        if let Some(snapshot) = self.fresh(freshness) {
             return Ok(snapshot);
         }
         if let Some(error) = self.failed_since(asked) {
             return Err(error);
         }
-        self.fetch(client, waker, gauge).await
+        self.fetch().await
+    }
+
+    /// One item, read alone where that is cheaper than the list.
+    pub(super) async fn item(&self, key: &str, freshness: Freshness) -> Result<Option<Arc<C::Item>>, FetchError> {
+        let known = self.fresh(freshness).or_else(|| match freshness {
+            Freshness::Known(_) => None,
+            Freshness::Since(moment) => self.known_since(key, moment),
+        });
+        if let Some(snapshot) = known {
+            return Ok(snapshot.shared(key));
+        }
+        if self.may_read_alone(1)
+            && let Some(one) = self.collection.one(&self.outside.client, key)
+        {
+            self.read_alone(key, one).await?;
+            return Ok(self.peek().and_then(|snapshot| snapshot.shared(key)));
+        }
+        Ok(self.snapshot(freshness).await?.shared(key))
     }
 
     /// `by` knows what it wrote; all others who are interested are woken, because the next list will not differ any more.
-    pub(super) fn patch(&self, key: String, item: Option<C::Item>, by: &Reference, waker: &dyn Waker) {
-        let (key, item): (Arc<str>, _) = (Arc::from(key), item.map(Arc::new));
-        let mut woken = Vec::new();
+    pub(super) fn patch(&self, key: &str, item: Option<C::Item>, by: &Reference) {
+        let learned = Learned::now(item);
         let mut state = self.lock();
-        let State {
-            snapshot, subscribers, ..
-        } = &mut *state;
-        if let Some(snapshot) = snapshot.as_mut().filter(|it| it.items.get(&key) != item.as_ref()) {
-            let this = Interest::Item(key.to_string());
-            let others = subscribers.iter().filter(|(who, (interests, _))| {
-                *who != by && (interests.contains(&Interest::Any) || interests.contains(&this))
-            });
-            woken.extend(others.map(|(who, _)| (who.clone(), snapshot.began)));
-            apply(&mut Arc::make_mut(snapshot).items, &key, item.as_ref());
-        }
-        state.patches.push((Instant::now(), key, item));
-        drop(state);
-        for (who, since) in woken {
-            waker.wake(&who, since);
-        }
+        let changed = state.contents.learn(key, learned);
+        self.wake(state, &changed, Some(by));
     }
 
     /// The snapshot as it is, however old.
     pub(super) fn peek(&self) -> Option<Arc<Snapshot<C::Item>>> {
-        self.lock().snapshot.clone()
-    }
-
-    /// One item was read alone: takes it into the snapshot, and wakes whom the difference concerns.
-    fn replace(&self, waker: &dyn Waker, began: Instant, key: &str, item: Option<C::Item>) {
-        let mut state = self.lock();
-        // What was written since is newer than what was read.
-        let overtaken = state
-            .patches
-            .iter()
-            .any(|(at, patched, _)| *at >= began && &**patched == key);
-        let Some(before) = state.snapshot.clone().filter(|_| !overtaken) else {
-            return;
-        };
-        let (key, item): (Arc<str>, _) = (Arc::from(key), item.map(Arc::new));
-        let mut after = before.as_ref().clone();
-        apply(&mut after.items, &key, item.as_ref());
-        let woken = concerned(&state.subscribers, &before, &after);
-        // Those who are woken accept the snapshot as it is now.
-        let since = after.began;
-        state.snapshot = Some(Arc::new(after));
-        state.patches.push((Instant::now(), key, item));
-        drop(state);
-        for who in woken {
-            waker.wake(&who, since);
-        }
-    }
-
-    /// Reads these items one by one where that is possible, else all.
-    async fn look(
-        &self,
-        client: &Client,
-        waker: &dyn Waker,
-        gauge: &dyn Gauge,
-        items: Option<BTreeSet<&str>>,
-    ) -> Result<(), FetchError> {
-        let asked = Instant::now();
-        let Some(items) = items else {
-            return self.snapshot(client, waker, gauge, asked).await.map(drop);
-        };
-        for key in items {
-            let began = Instant::now();
-            let Some(one) = self.collection.one(client, key) else {
-                return self.snapshot(client, waker, gauge, asked).await.map(drop);
-            };
-            self.replace(waker, began, key, one.await?);
-        }
-        Ok(())
+        self.lock().contents.snapshot()
     }
 
     pub(super) fn invalidate(&self) {
         self.lock().invalid_before = Some(Instant::now());
     }
 
-    pub(super) fn subscribe(&self, who: &Reference, interest: Interest, interval: Duration) {
-        let mut state = self.lock();
-        let (interests, shortest) = state.subscribers.entry(who.clone()).or_default();
-        interests.insert(interest);
-        *shortest = interval;
-    }
-
     /// What was looked for by its properties was found: from now on it is known by its id.
     pub(super) fn narrow(&self, who: &Reference) {
-        if let Some((interests, _)) = self.lock().subscribers.get_mut(who) {
-            interests.remove(&Interest::Any);
-        }
+        self.lock()
+            .subscribers
+            .retain(who, |interest| *interest != Interest::Any);
     }
 
-    fn fresh(&self, not_before: Instant) -> Option<Arc<Snapshot<C::Item>>> {
+    fn fresh(&self, freshness: Freshness) -> Option<Arc<Snapshot<C::Item>>> {
         let state = self.lock();
-        let not_before = state
-            .invalid_before
-            .map_or(not_before, |invalid| invalid.max(not_before));
+        let snapshot = state.contents.snapshot()?;
+        let is_fresh = state.is_listed_since(state.invalid_before)
+            && match freshness {
+                Freshness::Since(moment) => snapshot.began() >= moment,
+                Freshness::Known(interval) => {
+                    state.is_vouched_for(self.outside.is_fed()) || snapshot.began().elapsed() <= interval
+                }
+            };
+        is_fresh.then_some(snapshot)
+    }
+
+    /// The snapshot, if what it says about that item was so at that moment or later.
+    fn known_since(&self, key: &str, moment: Instant) -> Option<Arc<Snapshot<C::Item>>> {
+        let state = self.lock();
+        let moment = state.invalid_before.map_or(moment, |invalid| invalid.max(moment));
         state
-            .snapshot
-            .as_ref()
-            .filter(|snapshot| snapshot.began >= not_before)
-            .cloned()
+            .contents
+            .snapshot()
+            .filter(|snapshot| snapshot.knows_since(key, moment))
     }
 
     /// The failure of a fetch that was sent after `asked`: whoever waited for it shares it instead of trying again.
@@ -246,96 +197,132 @@ impl<C: Collection> Shelf<C> {
             .map(|(_, error)| Arc::clone(error))
     }
 
-    /// The list call. `fetching` must be held.
-    async fn fetch(
-        &self,
-        client: &Client,
-        waker: &dyn Waker,
-        gauge: &dyn Gauge,
-    ) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
-        let began = Instant::now();
-        let answer = self.collection.list(client).await;
-        let mut state = self.lock();
-        state.tried = Some(began);
-        let items = match answer {
-            Ok(items) => items,
-            Err(error) => {
-                gauge.fetched(C::NAME, Err(error.class()));
-                let error = Arc::new(error);
-                state.failure = Some((began, Arc::clone(&error)));
-                return Err(error);
-            }
-        };
-        gauge.fetched(C::NAME, Ok(began.elapsed()));
-        let mut items: Items<C::Item> = items
-            .into_iter()
-            .map(|item| (Arc::from(C::key(&item)), Arc::new(item)))
-            .collect();
-        // What was written while the list was on its way may be missing in it.
-        state.patches.retain(|(at, ..)| *at >= began);
-        for (_, key, item) in &state.patches {
-            apply(&mut items, key, item.as_ref());
-        }
-        let snapshot = Arc::new(Snapshot { items, began });
-        let before = state.snapshot.replace(Arc::clone(&snapshot));
-        state.failure = None;
-        let woken: Vec<Reference> = match before {
-            None => Vec::new(),
-            Some(before) => concerned(&state.subscribers, &before, &snapshot),
-        };
-        drop(state);
-        for who in woken {
-            waker.wake(&who, began);
-        }
-        Ok(snapshot)
+    fn may_read_alone(&self, items: usize) -> bool {
+        let state = self.lock();
+        let (some, share) = ALONE;
+        state
+            .contents
+            .snapshot()
+            .is_some_and(|snapshot| state.contents.read_alone() + items <= some + snapshot.len() / share)
     }
 
-    fn lock(&self) -> MutexGuard<'_, State<C::Item>> {
+    /// Reads one item, takes it into the snapshot, and wakes whom the difference concerns.
+    async fn read_alone(
+        &self,
+        key: &str,
+        one: impl Future<Output = Result<Option<C::Item>, coder::Error>> + Send,
+    ) -> Result<(), FetchError> {
+        let read = self.begin_read();
+        let item = one.await.map_err(Arc::new)?;
+        let mut state = self.lock();
+        let changed = state.contents.learn_alone(key, Learned::at(read.began, item));
+        self.wake(state, &changed, None);
+        Ok(())
+    }
+
+    /// Looks at these items, or at all.
+    async fn look(&self, items: Option<BTreeSet<String>>, asked: Instant) -> Result<(), FetchError> {
+        let Some(items) = items.filter(|items| self.may_read_alone(items.len())) else {
+            return self.snapshot(Freshness::Since(asked)).await.map(drop);
+        };
+        for key in items {
+            self.item(&key, Freshness::Since(asked)).await?;
+        }
+        Ok(())
+    }
+
+    /// The list call. `fetching` must be held.
+    async fn fetch(&self) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
+        let read = self.begin_read();
+        let began = read.began;
+        let answer = self.collection.list(&self.outside.client).await;
+        let mut state = self.lock();
+        state.tried = Some(began);
+        match answer {
+            Err(error) => {
+                self.outside.observer.fetched(C::NAME, Err(error.class()));
+                let error = Arc::new(error);
+                state.failure = Some((began, Arc::clone(&error)));
+                // The end of a read locks the state itself.
+                drop(state);
+                Err(error)
+            }
+            Ok(items) => {
+                self.outside.observer.fetched(C::NAME, Ok(began.elapsed()));
+                let (snapshot, changed) = state.contents.arrive(began, items);
+                state.failure = None;
+                self.wake(state, &changed, None);
+                Ok(snapshot)
+            }
+        }
+    }
+
+    /// Wakes whom the change of these items concerns, but not who made it. They may take the snapshot as it is now.
+    fn wake(&self, state: MutexGuard<'_, State<C>>, changed: &[Arc<str>], by: Option<&Reference>) {
+        let Some(since) = state.contents.began() else { return };
+        let concerned = state.subscribers.of(changed);
+        drop(state);
+        for who in concerned.iter().filter(|who| by != Some(who)) {
+            self.outside.waker.wake(who, since);
+        }
+    }
+
+    fn begin_read(&self) -> Read<'_, C> {
+        let began = Instant::now();
+        self.lock().contents.read_begins(began);
+        Read { shelf: self, began }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl<C: Collection> Sweep for Shelf<C> {
-    fn due(&self, jitter: f64, fed: bool) -> Option<Instant> {
+/// A call under way. However it ends, what was remembered for its sake is forgotten.
+struct Read<'a, C: Collection> {
+    shelf: &'a Shelf<C>,
+    began: Instant,
+}
+
+impl<C: Collection> Drop for Read<'_, C> {
+    fn drop(&mut self) {
+        self.shelf.lock().contents.read_ends(self.began);
+    }
+}
+
+impl<C: Collection> AnyShelf for Shelf<C> {
+    fn due(&self, jitter: f64) -> Option<Instant> {
         let state = self.lock();
-        let asked = state.subscribers.values().map(|(_, interval)| *interval).min()?;
+        let asked = state.subscribers.shortest_interval()?;
+        let Some(tried) = state.tried else {
+            return Some(Instant::now());
+        };
+        if let Some(doubted) = state.doubted.filter(|doubted| *doubted > tried) {
+            return Some(doubted);
+        }
         let interval = if state.failed_for_the_moment() {
             asked.min(RETRY)
-        } else if fed && C::LOG.is_complete() && state.is_sound() {
+        } else if state.is_vouched_for(self.outside.is_fed()) {
             asked.max(FED_INTERVAL)
         } else {
             asked
         };
-        Some(
-            state
-                .tried
-                .map_or_else(Instant::now, |tried| tried + interval.mul_f64(jitter)),
-        )
+        Some(tried + interval.mul_f64(jitter))
     }
 
-    fn sweep<'a>(
-        &'a self,
-        client: &'a Client,
-        waker: &'a dyn Waker,
-        gauge: &'a dyn Gauge,
-        since: Instant,
-    ) -> BoxFuture<'a, Result<(), FetchError>> {
-        Box::pin(async move { self.snapshot(client, waker, gauge, since).await.map(|_| ()) })
+    fn sweep(&self, since: Instant) -> BoxFuture<'_, Result<(), FetchError>> {
+        Box::pin(async move { self.snapshot(Freshness::Since(since)).await.map(drop) })
     }
 
-    fn touch<'a>(
-        &'a self,
-        client: &'a Client,
-        waker: &'a dyn Waker,
-        gauge: &'a dyn Gauge,
-        items: Option<BTreeSet<&'a str>>,
-    ) -> BoxFuture<'a, Result<(), FetchError>> {
+    fn touch(&self, items: Option<BTreeSet<String>>) -> BoxFuture<'_, Result<(), FetchError>> {
         Box::pin(async move {
-            // What nobody read yet, nobody depends on.
+            let asked = Instant::now();
             if self.peek().is_none() {
+                // What nobody read yet, nobody depends on. A first list that is under way may be too old already.
+                self.lock().doubted = Some(asked);
                 return Ok(());
             }
-            let looked = self.look(client, waker, gauge, items).await;
+            let looked = self.look(items, asked).await;
             if looked.is_err() {
                 self.invalidate();
             }
@@ -344,11 +331,14 @@ impl<C: Collection> Sweep for Shelf<C> {
     }
 
     fn concerned(&self, entry: &AuditEntry) -> Vec<Touch> {
-        // What nobody read yet, nobody depends on.
-        let Some(known) = self.peek() else {
-            return Vec::new();
+        let known = self.peek();
+        let concerned = match &known {
+            Some(known) => C::LOG.concerned(&self.collection, entry, known),
+            // What nobody read yet, nobody depends on. A first list that is under way may show it, or not.
+            None if self.lock().contents.is_being_read() => Concerned::Whole(Fields::none()),
+            None => Concerned::NOTHING,
         };
-        match C::LOG.concerned(&self.collection, entry, &known) {
+        match concerned {
             Concerned::Whole(fields) => vec![self.whole(fields)],
             Concerned::Items(items) => {
                 let collection = self.collection.id();
@@ -358,6 +348,10 @@ impl<C: Collection> Sweep for Shelf<C> {
                     fields,
                 };
                 items.into_iter().map(touch).collect()
+            }
+            Concerned::Perhaps => {
+                self.lock().unsure = Some(Instant::now());
+                Vec::new()
             }
         }
     }
@@ -374,90 +368,21 @@ impl<C: Collection> Sweep for Shelf<C> {
         self.collection.within()
     }
 
-    fn retain(&self, who: &Reference, keep: &[&Interest]) -> bool {
+    fn doubt(&self, since: Instant) {
+        self.lock().doubted = Some(since);
+    }
+
+    fn subscribe(&self, who: &Reference, interest: Interest, interval: Duration) {
+        self.lock().subscribers.add(who, interest, interval);
+    }
+
+    fn retain(&self, who: &Reference, keep: &dyn Fn(&Interest) -> bool) -> bool {
         let mut state = self.lock();
-        let Some((interests, _)) = state.subscribers.get_mut(who) else {
-            return false;
-        };
-        interests.retain(|interest| keep.contains(&interest));
-        if interests.is_empty() {
-            state.subscribers.remove(who);
-        }
-        state.subscribers.is_empty()
-    }
-}
-
-fn apply<I>(items: &mut Items<I>, key: &Arc<str>, item: Option<&Arc<I>>) {
-    match item {
-        Some(item) => items.insert(Arc::clone(key), Arc::clone(item)),
-        None => items.remove(key),
-    };
-}
-
-/// Those whose item differs between two snapshots.
-fn concerned<I: PartialEq>(subscribers: &Subscribers, before: &Snapshot<I>, after: &Snapshot<I>) -> Vec<Reference> {
-    let any = before.items != after.items;
-    if !any {
-        return Vec::new();
-    }
-    let differs = |interest: &Interest| match interest {
-        Interest::Any => true,
-        Interest::Item(key) => before.get(key) != after.get(key),
-    };
-    subscribers
-        .iter()
-        .filter(|(_, (interests, _))| interests.iter().any(differs))
-        .map(|(who, _)| who.clone())
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::ObjectKey;
-
-    fn snapshot(items: &[(&str, i32)]) -> Snapshot<i32> {
-        let items = items
-            .iter()
-            .map(|(key, value)| (Arc::from(*key), Arc::new(*value)))
-            .collect();
-        Snapshot {
-            items,
-            began: Instant::now(),
-        }
+        state.subscribers.retain(who, keep);
+        state.subscribers.has(who)
     }
 
-    fn reference(name: &str) -> Reference {
-        Reference {
-            kind: "K",
-            key: ObjectKey::new("ns", name),
-        }
-    }
-
-    #[test]
-    fn only_those_whose_item_changed_are_woken() {
-        let subscribers: HashMap<_, _> = [
-            ("changed", vec![Interest::Item("1".into())]),
-            ("same", vec![Interest::Item("2".into())]),
-            ("vanished", vec![Interest::Item("3".into())]),
-            ("appeared", vec![Interest::Item("4".into())]),
-            ("waiting", vec![Interest::Any]),
-            (
-                "one of two",
-                vec![Interest::Item("2".into()), Interest::Item("1".into())],
-            ),
-        ]
-        .into_iter()
-        .map(|(name, interests)| (reference(name), (interests.into_iter().collect(), Duration::ZERO)))
-        .collect();
-        let before = snapshot(&[("1", 1), ("2", 2), ("3", 3)]);
-        let after = snapshot(&[("1", 9), ("2", 2), ("4", 4)]);
-        let mut woken: Vec<_> = concerned(&subscribers, &before, &after)
-            .into_iter()
-            .map(|who| who.key.name)
-            .collect();
-        woken.sort();
-        assert_eq!(woken, ["appeared", "changed", "one of two", "vanished", "waiting"]);
-        assert!(concerned(&subscribers, &after, &after).is_empty());
+    fn is_subscribed(&self) -> bool {
+        !self.lock().subscribers.is_empty()
     }
 }

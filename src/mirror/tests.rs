@@ -85,9 +85,9 @@ impl Waker for Woken {
     }
 }
 
-struct NoGauge;
+struct NoObserver;
 
-impl Gauge for NoGauge {
+impl Observer for NoObserver {
     fn fetched(&self, _: &'static str, _: Result<Duration, coder::Class>) {}
 }
 
@@ -95,7 +95,7 @@ fn mirror() -> (Arc<Mirror>, Arc<Woken>) {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let config = Config::new("http://127.0.0.1:1".parse().unwrap(), SecretString::from("token"));
     let woken = Arc::new(Woken::default());
-    let mirror = Mirror::new(Client::new(config).unwrap(), woken.clone(), Arc::new(NoGauge));
+    let mirror = Mirror::new(Client::new(config).unwrap(), woken.clone(), Arc::new(NoObserver));
     (Arc::new(mirror), woken)
 }
 
@@ -104,6 +104,10 @@ fn who(name: &str) -> Reference {
         kind: "K",
         key: ObjectKey::new("ns", name),
     }
+}
+
+fn since(moment: Instant) -> Freshness {
+    Freshness::Since(moment)
 }
 
 /// Until the list has been asked that often.
@@ -120,7 +124,7 @@ async fn those_who_asked_before_the_fetch_began_share_it() {
     let now = Instant::now();
     let ask = || {
         let (mirror, numbers) = (mirror.clone(), numbers.clone());
-        tokio::spawn(async move { mirror.snapshot(&numbers, now).await.unwrap().get("1").copied() })
+        tokio::spawn(async move { mirror.snapshot(&numbers, since(now)).await.unwrap().get("1").copied() })
     };
     let asking: Vec<_> = (0..10).map(|_| ask()).collect();
     asked(&numbers, 1).await;
@@ -136,16 +140,16 @@ async fn who_needs_something_newer_gets_it() {
     let (mirror, _) = mirror();
     let numbers = Numbers::new(&[(1, 1)]);
     numbers.answer(9);
-    mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     numbers.set(&[(1, 2)]);
-    let newer = mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    let newer = mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     assert_eq!(newer.get("1"), Some(&(1, 2)));
     assert_eq!(
-        mirror.snapshot(&numbers, newer.began()).await.unwrap().began(),
+        mirror.snapshot(&numbers, since(newer.began())).await.unwrap().began(),
         newer.began()
     );
     mirror.invalidate(&numbers);
-    mirror.snapshot(&numbers, newer.began()).await.unwrap();
+    mirror.snapshot(&numbers, since(newer.began())).await.unwrap();
     assert_eq!(numbers.calls(), 3);
 }
 
@@ -154,10 +158,10 @@ async fn an_own_write_during_a_fetch_is_not_lost() {
     let (mirror, _) = mirror();
     let numbers = Numbers::new(&[(1, 1), (2, 2)]);
     numbers.answer(1);
-    mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     let fetching = {
         let (mirror, numbers) = (mirror.clone(), numbers.clone());
-        tokio::spawn(async move { mirror.snapshot(&numbers, Instant::now()).await.unwrap() })
+        tokio::spawn(async move { mirror.snapshot(&numbers, since(Instant::now())).await.unwrap() })
     };
     asked(&numbers, 2).await;
     // The list was read before these, and arrives after them.
@@ -177,7 +181,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_nobody_after() {
     let now = Instant::now();
     let ask = || {
         let (mirror, numbers) = (mirror.clone(), numbers.clone());
-        tokio::spawn(async move { mirror.snapshot(&numbers, now).await.map(|_| ()) })
+        tokio::spawn(async move { mirror.snapshot(&numbers, since(now)).await.map(|_| ()) })
     };
     let asking: Vec<_> = (0..5).map(|_| ask()).collect();
     asked(&numbers, 1).await;
@@ -190,7 +194,7 @@ async fn a_failure_is_shared_by_those_who_waited_and_by_nobody_after() {
     }
     assert!(numbers.calls() <= 2, "{} calls", numbers.calls());
     *numbers.0.broken.lock().unwrap() = false;
-    assert!(mirror.snapshot(&numbers, Instant::now()).await.is_ok());
+    assert!(mirror.snapshot(&numbers, since(Instant::now())).await.is_ok());
 }
 
 #[tokio::test]
@@ -202,11 +206,11 @@ async fn any_fetch_wakes_whom_a_change_concerns_and_a_write_all_but_its_author()
     for (name, interest) in [("one", "1"), ("two", "2"), ("gone", "1")] {
         mirror.subscribe(&numbers, &who(name), Interest::Item(interest.into()), interval);
     }
-    mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     mirror.retain_subscriptions(&who("gone"), &[]);
     mirror.put(&numbers, (2, 9), &who("two"));
     numbers.set(&[(1, 7), (2, 9)]);
-    mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     assert_eq!(*woken.0.lock().unwrap(), ["one"]);
     woken.0.lock().unwrap().clear();
     mirror.put(&numbers, (1, 8), &who("two"));
@@ -275,7 +279,7 @@ async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
             Duration::from_mins(1),
         );
     }
-    let before = mirror.snapshot(&numbers, Instant::now()).await.unwrap();
+    let before = mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
     numbers.set(&[(1, 7), (2, 2)]);
     let touch = |item: Option<&str>| Touch {
         collection: numbers.id(),
@@ -286,7 +290,7 @@ async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
     assert!(unfinished.is_empty());
     assert_eq!(*woken.0.lock().unwrap(), ["one"]);
     assert_eq!(numbers.calls(), 1, "no list");
-    let after = mirror.snapshot(&numbers, before.began()).await.unwrap();
+    let after = mirror.snapshot(&numbers, since(before.began())).await.unwrap();
     assert_eq!(after.get("1"), Some(&(1, 7)));
 
     numbers.set(&[(1, 7), (2, 9)]);
@@ -299,38 +303,196 @@ async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
     assert_eq!(unfinished, [touch(None)], "what fails for the moment is tried again");
 }
 
-#[test]
-fn who_changed_an_item_is_remembered_until_it_is_answered_or_an_hour_old() {
+#[tokio::test(start_paused = true)]
+async fn what_is_known_is_fresh_enough_while_a_feed_vouches_for_it_or_the_last_list_is_within_the_interval() {
     let (mirror, _) = mirror();
-    let touch = |item: Option<&str>| Touch {
-        collection: "groups".to_owned(),
-        item: item.map(str::to_owned),
-        fields: Fields::All,
+    let numbers = Numbers::new(&[(1, 1)]);
+    numbers.answer(100);
+    let minute = Duration::from_mins(1);
+    let known = Freshness::Known(minute);
+    mirror.snapshot(&numbers, known).await.unwrap();
+    tokio::time::advance(minute).await;
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 1, "within the interval");
+    tokio::time::advance(minute).await;
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 2, "too old");
+    mirror.set_fed(true);
+    tokio::time::advance(50 * minute).await;
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 2, "the feed would have said so");
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
+    assert_eq!(numbers.calls(), 3, "who was refused looks afresh");
+    tokio::time::advance(minute).await;
+    mirror.invalidate(&numbers);
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 4, "only a list can tell");
+    tokio::time::advance(minute).await;
+    mirror.doubt_all(Instant::now());
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 4, "still within the interval");
+    tokio::time::advance(2 * minute).await;
+    mirror.snapshot(&numbers, known).await.unwrap();
+    assert_eq!(numbers.calls(), 5, "the feed may have lost something");
+}
+
+#[tokio::test]
+async fn one_item_is_read_alone_and_many_with_one_list() {
+    let (mirror, _) = mirror();
+    let items: Vec<_> = (0..100).map(|key| (key, 0)).collect();
+    let numbers = Numbers::new(&items);
+    numbers.answer(100);
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
+    let mut changed = items.clone();
+    changed[7].1 = 1;
+    numbers.set(&changed);
+    let asked = Instant::now();
+    let item = mirror.item(&numbers, "7", since(asked)).await.unwrap();
+    assert_eq!(item.as_deref(), Some(&(7, 1)));
+    numbers.set(&items);
+    let again = mirror.item(&numbers, "7", since(asked)).await.unwrap();
+    assert_eq!(
+        (again.as_deref(), numbers.calls()),
+        (Some(&(7, 1)), 1),
+        "it was read since"
+    );
+    for key in 0..100_u32 {
+        let item = mirror
+            .item(&numbers, &key.to_string(), since(Instant::now()))
+            .await
+            .unwrap();
+        assert_eq!(item.as_deref(), Some(&(key, 0)));
+    }
+    assert!((3..=6).contains(&numbers.calls()), "{} lists", numbers.calls());
+}
+
+#[tokio::test]
+async fn what_was_written_while_the_first_list_is_on_its_way_is_not_lost() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    let fetching = {
+        let (mirror, numbers) = (mirror.clone(), numbers.clone());
+        tokio::spawn(async move { mirror.snapshot(&numbers, since(Instant::now())).await.unwrap() })
     };
-    let author = |name: &str, hour: i64| Author {
-        name: name.to_owned(),
-        at: jiff::Timestamp::UNIX_EPOCH + jiff::SignedDuration::from_hours(hour),
-        fields: Fields::All,
-    };
-    let of = |item: &str| {
-        let items = [("groups".to_owned(), item.to_owned())];
-        let mut names: Vec<_> = mirror
-            .authors_of(&items)
-            .into_iter()
-            .map(|author| author.name)
-            .collect();
-        names.sort();
-        names
-    };
-    mirror.attribute(&touch(Some("1")), author("ann", 5));
-    mirror.attribute(&touch(Some("1")), author("bob", 5));
-    mirror.attribute(&touch(None), author("carl", 5));
-    assert_eq!(of("1"), ["ann", "bob", "carl"]);
-    assert_eq!(of("2"), ["carl"]);
-    let answered = Instant::now();
-    mirror.attribute(&touch(Some("1")), author("dora", 5));
-    mirror.settle_authors(&[("groups".to_owned(), "1".to_owned())], answered);
-    assert_eq!(of("1"), ["carl", "dora"], "who came later is not answered yet");
-    mirror.attribute(&touch(Some("2")), author("emil", 7));
-    assert_eq!((of("1"), of("2")), (vec![], vec!["emil".to_owned()]));
+    asked(&numbers, 1).await;
+    mirror.put(&numbers, (2, 2), &who("author"));
+    mirror.remove(&numbers, "1", &who("author"));
+    numbers.answer(1);
+    let keys: Vec<u32> = fetching.await.unwrap().iter().map(|(key, _)| *key).collect();
+    assert_eq!(keys, [2]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_happens_while_the_first_list_is_on_its_way_is_looked_at_after_it() {
+    let (mirror, woken) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    mirror.set_fed(true);
+    mirror.subscribe(&numbers, &who("a"), Interest::Any, Duration::from_mins(10));
+    let sweeping = sweeping(&mirror);
+    asked(&numbers, 1).await;
+    // The list was read before this.
+    numbers.set(&[(1, 2)]);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let touches = mirror.whole(&Fields::All, |_| true);
+    mirror.touch(touches).await;
+    numbers.answer(2);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!((numbers.calls(), woken.0.lock().unwrap().len()), (2, 1));
+    sweeping.abort();
+}
+
+/// A list of another name.
+#[derive(Clone, Debug)]
+struct Other(Numbers);
+
+impl Collection for Other {
+    type Item = (u32, u32);
+    const NAME: &'static str = "others";
+
+    fn key(item: &(u32, u32)) -> String {
+        Numbers::key(item)
+    }
+
+    fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<(u32, u32)>, Error>> + Send {
+        self.0.list(client)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_hangs_holds_up_no_other() {
+    let (mirror, _) = mirror();
+    let (hangs, numbers) = (Other(Numbers::new(&[])), Numbers::new(&[]));
+    numbers.answer(100);
+    hangs.0.answer(1);
+    mirror.subscribe(&hangs, &who("a"), Interest::Any, Duration::from_mins(1));
+    mirror.subscribe(&numbers, &who("b"), Interest::Any, Duration::from_mins(1));
+    let sweeping = sweeping(&mirror);
+    tokio::time::sleep(Duration::from_mins(10)).await;
+    assert_eq!(hangs.0.calls(), 2);
+    assert!(numbers.calls() >= 10, "{} lists", numbers.calls());
+    let touches = [mirror.whole(&Fields::All, |_| true)].concat();
+    let before = numbers.calls();
+    assert_eq!(touches.len(), 2);
+    tokio::time::timeout(Duration::from_secs(1), mirror.touch(touches))
+        .await
+        .unwrap_err();
+    assert_eq!(numbers.calls(), before + 1);
+    sweeping.abort();
+}
+
+#[tokio::test]
+async fn a_collection_that_nobody_depends_on_is_forgotten() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    numbers.answer(9);
+    mirror.put(&numbers, (2, 2), &who("a"));
+    assert!(mirror.slots().is_empty(), "a write alone keeps none");
+    mirror.subscribe(&numbers, &who("a"), Interest::Any, Duration::from_mins(1));
+    mirror.subscribe(&numbers, &who("b"), Interest::Item("1".into()), Duration::from_mins(1));
+    mirror.snapshot(&numbers, since(Instant::now())).await.unwrap();
+    mirror.retain_subscriptions(&who("a"), &[]);
+    assert!(mirror.peek(&numbers).is_some());
+    mirror.retain_subscriptions(&who("b"), &[(numbers.id(), Interest::Item("1".into()))]);
+    assert!(mirror.peek(&numbers).is_some());
+    mirror.retain_subscriptions(&who("b"), &[]);
+    assert!(mirror.peek(&numbers).is_none());
+    assert!(lock(&mirror.shelves).of.is_empty());
+}
+
+/// A list that some entries concern perhaps.
+#[derive(Clone, Debug)]
+struct Unsure(Numbers);
+
+impl Collection for Unsure {
+    type Item = (u32, u32);
+    const NAME: &'static str = "unsure";
+    const LOG: Log<Self> = Log::Complete(|_, _, _| Concerned::Perhaps);
+
+    fn key(item: &(u32, u32)) -> String {
+        Numbers::key(item)
+    }
+
+    fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<(u32, u32)>, Error>> + Send {
+        self.0.list(client)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_entry_that_may_hide_changes_brings_back_the_short_sweep_once() {
+    let (mirror, _) = mirror();
+    let numbers = Unsure(Numbers::new(&[(1, 1)]));
+    numbers.0.answer(1000);
+    mirror.subscribe(&numbers, &who("a"), Interest::Any, Duration::from_mins(5));
+    mirror.set_fed(true);
+    let sweeping = sweeping(&mirror);
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    assert_eq!(numbers.0.calls(), 1);
+    let entry = serde_json::json!({
+        "id": uuid::Uuid::nil(), "time": "2026-01-01T00:00:00Z", "resource_type": "api_key", "action": "login",
+        "resource_id": uuid::Uuid::nil(),
+    });
+    assert!(mirror.concerned(&serde_json::from_value(entry).unwrap()).is_empty());
+    tokio::time::sleep(Duration::from_mins(20)).await;
+    assert_eq!(numbers.0.calls(), 2);
+    sweeping.abort();
 }

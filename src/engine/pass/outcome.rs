@@ -56,7 +56,7 @@ impl<R: Remote> Pass<'_, R> {
         self.engine.fights.corrected(&self.me, &drift, (self.engine.now)());
         // What was learned of since this pass looked is not answered yet.
         if let Some(connection) = &self.connection {
-            connection.mirror().settle_authors(&self.looked_at(), self.since);
+            connection.mirror().mark_answered(&self.looked_at(), self.since);
         }
         self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
     }

@@ -100,7 +100,7 @@ impl Reader {
                 let state = self.trust.answered(began, &polled, mirror.wrote());
                 self.enter(&state);
                 if self.trust.take_sweep(began) {
-                    mirror.sweep_all(began).await;
+                    mirror.doubt_all(began);
                 }
                 self.feed.interval
             }
@@ -167,7 +167,7 @@ impl Reader {
             cursor.forget_rows();
             self.feed.meaning.vanished();
         }
-        cursor.settle(now);
+        cursor.finish_poll(now);
         self.cursor = cursor;
         polled.own = new.iter().any(|entry| self.feed.meaning.is_by_us(entry));
         // The entries that were there at the start say nothing: what they changed is in the lists already.

@@ -74,7 +74,7 @@ impl Cursor {
 
     /// A poll is over: an empty log has been read as well, and what lies before the window is forgotten. The very last
     /// entries are kept, however old: as long as they are shown, the log is the same.
-    pub(super) fn settle(&mut self, now: Timestamp) {
+    pub(super) fn finish_poll(&mut self, now: Timestamp) {
         if self.newest.is_none() {
             let midnight = self.day(now).to_zoned(TimeZone::UTC);
             self.newest = midnight.ok().map(|midnight| midnight.timestamp());
@@ -114,7 +114,7 @@ mod tests {
         let boundary = cursor.boundary(overlap);
         let page = page.iter().map(|(id, second)| entry(*id, *second)).collect();
         let Page { new, reached } = cursor.take(page, boundary);
-        cursor.settle(at(0));
+        cursor.finish_poll(at(0));
         (new.iter().map(|entry| entry.id.as_u128()).collect(), reached)
     }
 

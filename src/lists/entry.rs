@@ -1,4 +1,4 @@
-//! Which fields of the specs a change concerns.
+//! What lists of all sorts read in an entry: which fields of the specs it concerns, whether somebody signed in.
 
 use crate::coder::AuditEntry;
 use crate::mirror::Fields;
@@ -17,6 +17,11 @@ pub(super) fn logged_as(entry: &AuditEntry, other: &[(&str, &str)]) -> Fields {
         let other = other.iter().find(|(from, _)| from == logged);
         other.map_or_else(|| camel_case(logged), |(_, to)| (*to).to_owned())
     }))
+}
+
+/// Whether somebody signed in, perhaps for the first time: `resource_id` is then the user.
+pub(super) fn is_sign_in(entry: &AuditEntry) -> bool {
+    entry.resource_type == "api_key" && matches!(entry.action.as_str(), "login" | "register")
 }
 
 fn camel_case(name: &str) -> String {
