@@ -23,7 +23,7 @@ pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
 pub use instance::{Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus};
 pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Scope};
-pub use license::{CoderLicense, LicenseSpec, LicenseStatus};
+pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use status::{CommonStatus, Origin, PendingCreation};
 pub use workspace_proxy::{CoderWorkspaceProxy, WorkspaceProxySpec, WorkspaceProxyStatus};

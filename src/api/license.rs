@@ -72,7 +72,11 @@ pub struct LicenseStatus {
     /// SHA-256 of the claims, by which it is found again. Says nothing about the signature.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub claims_digest: Option<String>,
-    /// Number of the licence that this one replaced, until that one is removed.
+    /// The licences that this one replaced and that are still there: each goes when this one gives what it gave.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replaced: Vec<ReplacedLicense>,
+    /// Number of a licence that an earlier version replaced and did not remove. A number proves nothing, so that licence
+    /// stays until somebody removes it in Coder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub replaces: Option<i32>,
     /// Kind of account, for example `salesforce`.
@@ -92,6 +96,19 @@ pub struct LicenseStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_time_schema")]
     pub grace_ends_at: Option<Time>,
+}
+
+/// A licence that was replaced.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReplacedLicense {
+    /// Coder's number of it.
+    pub id: i32,
+    /// Coder's uuid of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uuid: Option<String>,
+    /// SHA-256 of its claims.
+    pub claims_digest: String,
 }
 
 kind!(CoderLicense, Scope::Deployment, LicenseStatus);

@@ -39,8 +39,11 @@ pub struct Feature {
     pub actual: Option<i64>,
 }
 
+/// A sentence that warns of something that is not wrong: newer servers say so of every licence without the add-on.
+const ADD_ON: &str = "add-on is required";
+
 /// What the licences allow, as of the server's last look (it looks every ten minutes and when a licence changes).
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Entitlements {
     /// By key: `template_rbac`, `multiple_organizations`, `workspace_proxy`, ….
     #[serde(default, deserialize_with = "null_default")]
@@ -71,6 +74,14 @@ impl Entitlements {
     pub fn is_enabled(&self, feature: &str) -> bool {
         self.features.get(feature).is_some_and(|feature| feature.enabled)
     }
+
+    /// What Coder has to say against the licences: errors, then warnings. Advice to buy an add-on is left out, or there
+    /// would be something for ever.
+    #[must_use]
+    pub fn complaints(&self) -> Vec<&str> {
+        let said = self.errors.iter().chain(&self.warnings).map(|text| text.trim());
+        said.filter(|text| !text.is_empty() && !text.contains(ADD_ON)).collect()
+    }
 }
 
 impl Client {
@@ -95,5 +106,21 @@ mod tests {
         assert!(!entitlements.is_enabled("scim"));
         assert!(!entitlements.is_enabled("of a later version"));
         assert_eq!(entitlements.features["user_limit"].limit, Some(100));
+    }
+
+    #[test]
+    fn advice_to_buy_an_add_on_is_no_complaint() {
+        let body = r#"{"warnings":["Your license expires in 1 day.",
+            "The AI Governance add-on is required to use AI Gateway. Please reach out to your account team."," "],
+            "errors":["License requires telemetry but telemetry is disabled"]}"#;
+        let entitlements: Entitlements = serde_json::from_str(body).unwrap();
+        assert_eq!(
+            entitlements.complaints(),
+            [
+                "License requires telemetry but telemetry is disabled",
+                "Your license expires in 1 day."
+            ]
+        );
+        assert!(Entitlements::default().complaints().is_empty());
     }
 }

@@ -37,7 +37,7 @@ pub enum JwtError {
 }
 
 /// What a licence says, all of it unverified.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LicenseClaims {
     /// The key it is signed with, from the JWT's header.
     pub key_id: Option<String>,

@@ -1,5 +1,6 @@
 //! `CoderLicense` → a licence. Coder never returns the JWT, so a licence is recognised by its claims. A changed Secret
-//! adds the new licence before the old one is removed: licences may coexist, and a gap would switch features off.
+//! adds the new licence and removes the old one when the new one gives the same: licences may coexist, and a gap would
+//! switch features off.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,11 +9,20 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
-use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin};
-use crate::coder::{self, Class, LicenseClaims, LicenseId};
-use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
-use crate::lists::{LicenseItem, Licenses};
+use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin, ReplacedLicense};
+use crate::coder::{self, Class, DeploymentId, Entitlements, LicenseClaims, LicenseId};
+use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
+use crate::lists::{LicenseItem, Licenses, SETTING, Standing};
 use crate::metrics::Samples;
+use crate::mirror::Interest;
+
+mod identity;
+mod notes;
+mod renewal;
+
+pub use identity::Identity;
+use identity::Known;
+use renewal::Around;
 
 /// The rule.
 pub struct License;
@@ -23,23 +33,25 @@ pub struct Desired {
     pub(super) claims: LicenseClaims,
     pub(super) digest: String,
     pub(super) warning: Duration,
-    /// The licence that the status says is ours, whatever its claims.
-    pub(super) current: Option<LicenseId>,
+    pub(super) deployment: DeploymentId,
+    /// When it was asked for.
+    pub(super) now: Timestamp,
+    /// What the status says is ours, whatever its claims.
+    pub(super) held: Option<Identity>,
+    /// The licence of which the status knows the number only.
+    pub(super) unproven: Option<LicenseId>,
 }
 
 /// What Coder holds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observed {
     pub(super) license: LicenseItem,
-    /// The one that it replaced and that is still there.
-    pub(super) superseded: Option<LicenseId>,
-}
-
-/// What the status keeps.
-#[derive(Clone, Copy, Debug)]
-pub struct Identity {
-    id: LicenseId,
-    replaces: Option<LicenseId>,
+    /// Those of ours that it replaced and that are still there.
+    pub(super) superseded: Vec<LicenseItem>,
+    /// One that it may have replaced.
+    pub(super) unproven: Option<LicenseItem>,
+    /// What all licences give together.
+    pub(super) entitlements: Entitlements,
 }
 
 /// One call.
@@ -47,10 +59,10 @@ pub struct Identity {
 pub enum Change {
     /// `POST /licenses`.
     Add {
-        /// Whether another one of ours is there, which it replaces.
-        replaces: bool,
+        /// Whether the Secret holds another one than before.
+        renewal: bool,
     },
-    /// `DELETE /licenses/{id}` of the one that was replaced.
+    /// `DELETE /licenses/{id}` of one that was replaced.
     RemoveReplaced(LicenseId),
 }
 
@@ -86,13 +98,15 @@ impl Remote for License {
             .parse()
             .map_err(|error| Error::terminal(Reason::InvalidSpec, format!("expiryWarning: {error}")))?;
         let status = object.status.as_ref().filter(|status| status.common.origin.is_some());
-        let current = status.and_then(|status| status.id).map(LicenseId);
         Ok(Desired {
             digest: claims.digest(),
             jwt,
             claims,
             warning,
-            current,
+            deployment: cx.connection.link.deployment,
+            now: Timestamp::now(),
+            held: status.and_then(Identity::of),
+            unproven: status.and_then(|status| status.replaces).map(LicenseId),
         })
     }
 
@@ -105,10 +119,7 @@ impl Remote for License {
     }
 
     fn identity(status: &LicenseStatus) -> Option<Identity> {
-        Some(Identity {
-            id: LicenseId(status.id?),
-            replaces: status.replaces.map(LicenseId),
-        })
+        Identity::of(status)
     }
 
     async fn observe(
@@ -116,27 +127,57 @@ impl Remote for License {
         desired: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
-        let (license, before) = match target {
-            Target::Identity(identity) => (cx.get(&Licenses, &identity.id.to_string()).await?, identity.replaces),
-            Target::Key(digest) => {
-                let current = desired.and_then(|desired| desired.current);
-                (cx.find(&Licenses, |license| license.digest == digest).await?, current)
-            }
+        let held = match target {
+            Target::Identity(identity) => Some(identity),
+            Target::Key(_) => desired.and_then(|desired| desired.held.as_ref()),
+        };
+        let ours = match held {
+            Some(held) => held.ours(cx).await?,
+            None => Vec::new(),
+        };
+        let license = match target {
+            // A Secret that goes back to the licence that was replaced finds that one.
+            Target::Identity(_) => ours
+                .iter()
+                .find(|one| desired.is_some_and(|desired| desired.digest == one.digest))
+                .or(ours.first())
+                .cloned(),
+            Target::Key(digest) => cx.find(&Licenses, |license| license.digest == digest).await?,
         };
         let Some(license) = license else { return Ok(None) };
-        let superseded = match before.filter(|before| *before != license.id) {
-            Some(before) => cx.get(&Licenses, &before.to_string()).await?.map(|before| before.id),
-            None => None,
+        let unproven = match desired.and_then(|desired| desired.unproven) {
+            Some(left) if left != license.id => cx.get(&Licenses, &left.to_string()).await?,
+            _ => None,
         };
-        Ok(Some(Observed { license, superseded }))
+        let entitlements = match desired {
+            Some(_) => standing(cx).await?,
+            None => Entitlements::default(),
+        };
+        Ok(Some(Observed {
+            superseded: ours.into_iter().filter(|one| one.id != license.id).collect(),
+            license,
+            unproven,
+            entitlements,
+        }))
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
-        match observed {
-            None => vec![Change::Add { replaces: false }],
-            Some(Observed { license, .. }) if license.digest != desired.digest => vec![Change::Add { replaces: true }],
-            Some(Observed { superseded, .. }) => superseded.iter().copied().map(Change::RemoveReplaced).collect(),
-        }
+        let add = || {
+            let before = desired.held.as_ref().map(|held| &held.current);
+            let renewal = before.is_some_and(|before| before.digest() != Some(&desired.digest));
+            vec![Change::Add { renewal }]
+        };
+        let Some(observed) = observed.filter(|observed| observed.license.digest == desired.digest) else {
+            return add();
+        };
+        let around = Around {
+            entitlements: &observed.entitlements,
+            deployment: desired.deployment,
+            now: desired.now,
+        };
+        let may_go = |old: &&LicenseItem| renewal::lacks(&desired.claims, &old.claims, around).is_empty();
+        let going = observed.superseded.iter().filter(may_go);
+        going.map(|old| Change::RemoveReplaced(old.id)).collect()
     }
 
     fn creates(change: &Change) -> bool {
@@ -145,9 +186,9 @@ impl Remote for License {
 
     fn deviations(change: &Change, _: &LicenseStatus) -> Vec<Deviation> {
         match change {
-            Change::Add { replaces: false } => vec![Deviation::deleted()],
+            Change::Add { renewal: false } => vec![Deviation::deleted()],
             // The Secret changed.
-            Change::Add { replaces: true } | Change::RemoveReplaced(_) => Vec::new(),
+            Change::Add { renewal: true } | Change::RemoveReplaced(_) => Vec::new(),
         }
     }
 
@@ -167,61 +208,47 @@ impl Remote for License {
                 let license = LicenseItem::from(added);
                 cx.put(&Licenses, license.clone());
                 cx.recheck_instance();
-                let superseded = observed
-                    .map(|before| before.license.id)
-                    .filter(|before| *before != license.id);
-                Ok(Observed { license, superseded })
+                let before = observed.into_iter().flat_map(|before| {
+                    let replaced = before.superseded.iter();
+                    std::iter::once(&before.license).chain(replaced)
+                });
+                Ok(Observed {
+                    superseded: before.filter(|before| before.id != license.id).cloned().collect(),
+                    license,
+                    unproven: observed.and_then(|before| before.unproven.clone()),
+                    entitlements: standing_after_write(cx).await,
+                })
             }
             (_, None) => Err(Error::Superseded),
             (Change::RemoveReplaced(id), Some(observed)) => {
-                match cx.coder().delete_license(*id).await {
-                    Err(error) if !error.is_absent() => return Err(error.into()),
-                    Ok(()) | Err(_) => {}
+                let (going, staying) = observed.superseded.iter().cloned().partition(|old| old.id == *id);
+                let going: Vec<LicenseItem> = going;
+                for old in &going {
+                    Known::from(old).remove(cx).await?;
                 }
-                cx.remove(&Licenses, &id.to_string());
-                cx.recheck_instance();
                 Ok(Observed {
-                    license: observed.license.clone(),
-                    superseded: None,
+                    superseded: staying,
+                    entitlements: standing_after_write(cx).await,
+                    ..observed.clone()
                 })
             }
         }
     }
 
     fn report(desired: &Desired, observed: &Observed, status: &mut LicenseStatus, now: Timestamp) -> Report {
-        let Observed { license, superseded } = observed;
+        let license = &observed.license;
         let claims = &desired.claims;
         status.id = Some(license.id.0);
         status.uuid.clone_from(&license.uuid);
         status.claims_digest = Some(license.digest.clone());
-        status.replaces = superseded.map(|id| id.0);
+        status.replaced = observed.superseded.iter().map(ReplacedLicense::from).collect();
+        status.replaces = observed.unproven.as_ref().map(|left| left.id.0);
         status.account_type = claims.account_type().map(str::to_owned);
         status.trial = Some(claims.trial());
         status.features = features(claims);
         status.expires_at = claims.license_expires().map(Time);
         status.grace_ends_at = claims.exp().map(Time);
-        let Some(expires) = claims.license_expires() else {
-            return Report::default();
-        };
-        let warn_at = expires - desired.warning;
-        let message = if now >= expires {
-            let ends = claims
-                .exp()
-                .map_or_else(String::new, |ends| format!("; its features end at {ends}"));
-            format!("the licence expired at {expires}{ends}: put a new one into the Secret")
-        } else if now >= warn_at {
-            format!("the licence expires at {expires}: put a new one into the Secret")
-        } else {
-            return Report {
-                notes: Vec::new(),
-                look_again: Some(warn_at),
-            };
-        };
-        let look_again = (now < expires).then_some(expires);
-        Report {
-            notes: vec![Note::new("Expiring", message)],
-            look_again,
-        }
+        notes::of(desired, observed, now)
     }
 
     fn measure(object: &CoderLicense, samples: &mut Samples) {
@@ -242,24 +269,19 @@ impl Remote for License {
 
     fn identify(observed: &Observed) -> Identity {
         Identity {
-            id: observed.license.id,
-            replaces: observed.superseded,
+            current: Known::from(&observed.license),
+            replaced: observed.superseded.iter().map(Known::from).collect(),
         }
     }
 
     fn held(identity: &Identity) -> String {
-        identity.id.to_string()
+        identity.current.held()
     }
 
     async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {
-        for id in identity.replaces.into_iter().chain([identity.id]) {
-            match cx.coder().delete_license(id).await {
-                // Coder checks the permission first: a 404 here means that it is gone.
-                Err(error) if !error.is_absent() => return Err(error.into()),
-                Ok(()) | Err(_) => cx.remove(&Licenses, &id.to_string()),
-            }
+        for known in identity.replaced.iter().chain([&identity.current]) {
+            known.remove(cx).await?;
         }
-        cx.recheck_instance();
         Ok(())
     }
 }
@@ -297,6 +319,22 @@ fn features(claims: &LicenseClaims) -> Vec<String> {
         .unwrap_or_default();
     names.sort();
     names
+}
+
+/// What the licences give together, as it is.
+async fn standing(cx: &Cx<'_>) -> Result<Entitlements, Error> {
+    let shown = cx.list(&Standing, Interest::Item(SETTING.to_owned())).await?;
+    Ok(shown.get(SETTING).cloned().unwrap_or_default())
+}
+
+/// What they give after one came or went. A failure must not take back what was written: it leaves nothing known, which
+/// keeps what was replaced.
+async fn standing_after_write(cx: &Cx<'_>) -> Entitlements {
+    cx.invalidate(&Standing);
+    standing(cx).await.unwrap_or_else(|error| {
+        tracing::debug!(%error, "the entitlements could not be read");
+        Entitlements::default()
+    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! The licences of a deployment.
 
 use super::entry;
-use crate::coder::{self, AuditEntry, Client, LicenseId};
+use crate::coder::{self, AuditEntry, Client, LicenseClaims, LicenseId};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
 /// All licences.
@@ -17,6 +17,8 @@ pub struct LicenseItem {
     pub uuid: Option<String>,
     /// SHA-256 of its claims.
     pub digest: String,
+    /// What it says.
+    pub claims: LicenseClaims,
 }
 
 impl From<coder::License> for LicenseItem {
@@ -25,6 +27,7 @@ impl From<coder::License> for LicenseItem {
             id: license.id,
             uuid: license.uuid.map(|uuid| uuid.to_string()),
             digest: license.digest(),
+            claims: license.claims(),
         }
     }
 }

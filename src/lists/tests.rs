@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::*;
-use crate::coder::UserId;
+use crate::coder::{LicenseClaims, UserId};
 use crate::mirror::{Concerned, Snapshot};
 
 /// An entry about `id`, in the organization `within` (0: in none).
@@ -138,6 +138,11 @@ fn a_licence_is_found_by_its_uuid_and_an_unknown_one_may_be_any() {
         id: crate::coder::LicenseId(3),
         uuid: Some(Uuid::from_u128(1).to_string()),
         digest: String::new(),
+        claims: LicenseClaims {
+            key_id: None,
+            algorithm: None,
+            raw: serde_json::Map::new(),
+        },
     };
     let of = |id| {
         concerned(

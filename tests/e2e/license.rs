@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
 use kube::ResourceExt;
-use kube::api::{DeleteParams, ListParams};
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use coder_operator::api::{CoderInstance, CoderLicense, CoderOrganization, LicenseStatus, Origin};
@@ -91,7 +91,7 @@ async fn a_changed_secret_adds_the_new_licence_before_the_old_one_goes() {
     put(&world, "license", &mint(&next)).await;
     let replaced = |object: &CoderLicense| {
         let status = object.status.as_ref().unwrap();
-        status.uuid.as_deref() == Some(&*next.jti) && status.replaces.is_none() && ready(object)
+        status.uuid.as_deref() == Some(&*next.jti) && status.replaced.is_empty() && ready(object)
     };
     let new = status(world.wait("license", replaced).await).id.unwrap();
     assert_eq!(ids(&world), [new]);
@@ -293,4 +293,236 @@ async fn an_expiry_to_come_is_a_condition_an_event_and_a_metric() {
 #[allow(clippy::cast_precision_loss)] // seconds since 1970 are exact in a float
 fn seconds(at: Timestamp) -> f64 {
     at.as_second() as f64
+}
+
+/// A world with a licence that the operator added; answers with its number.
+async fn licensed(test: &str, spec: Value) -> (World, i32) {
+    let world = unlicensed(test).await;
+    put(&world, "license", &mint(&premium())).await;
+    let mut spec = spec;
+    spec["licenseSecretRef"] = json!({ "name": "license" });
+    world.apply::<CoderLicense>("license", spec).await;
+    let id = status(world.wait("license", ready::<CoderLicense>).await).id.unwrap();
+    (world, id)
+}
+
+/// As after a restore: the licence is gone and its number is somebody else's.
+fn restore_with_a_strangers(world: &World, id: i32) {
+    let sim = world.coder.sim();
+    sim.delete_license(id);
+    sim.set_last_license_number(id - 1);
+    assert_eq!(sim.add_license(&mint(&premium())), id);
+}
+
+fn replaces(object: &CoderLicense) -> usize {
+    object.status.as_ref().map_or(0, |status| status.replaced.len())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_shows_somebody_elses_licence_is_not_ours() {
+    simulated_only!("it needs numbers that come again");
+    let (world, id) = licensed("license-number", json!({ "deletionPolicy": "Delete" })).await;
+    restore_with_a_strangers(&world, id);
+    let object = world.look::<CoderLicense>("license").await;
+    assert!(ready(&object), "{:?}", object.status);
+    let own = object.status.unwrap().id.unwrap();
+    assert_eq!(ids(&world), [id, own], "ours is there again, beside the stranger's");
+    world.delete::<CoderLicense>("license").await;
+    world.gone::<CoderLicense>("license").await;
+    assert_eq!(ids(&world), [id], "only ours went");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_number_shows_is_compared_before_it_is_deleted() {
+    simulated_only!("it needs numbers that come again");
+    let (mut world, id) = licensed("license-number-gone", json!({ "deletionPolicy": "Delete" })).await;
+    world.kill_operator().await;
+    restore_with_a_strangers(&world, id);
+    world.delete::<CoderLicense>("license").await;
+    world.restart_operator().await;
+    world.gone::<CoderLicense>("license").await;
+    assert_eq!(ids(&world), [id], "the stranger's stays");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_replaced_is_compared_before_it_is_removed() {
+    simulated_only!("it needs numbers that come again");
+    let (mut world, old) = licensed("license-number-replaced", json!({ "deletionPolicy": "Delete" })).await;
+    let next = LicenseSpec::valid_from(Timestamp::now() + SignedDuration::from_hours(24));
+    put(&world, "license", &mint(&next)).await;
+    let pending = world
+        .wait("license", |object| ready(object) && replaces(object) == 1)
+        .await;
+    let new = status(pending).id.unwrap();
+    world.kill_operator().await;
+    restore_with_a_strangers(&world, old);
+    world.coder.sim().set_last_license_number(new);
+    world.restart_operator().await;
+    world
+        .wait("license", |object| ready(object) && replaces(object) == 0)
+        .await;
+    assert_eq!(ids(&world), [old, new], "the stranger's stays");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_licence_that_an_earlier_version_knew_by_its_number_alone_stays_and_is_named() {
+    simulated_only!("it needs licences that the server takes");
+    let (mut world, _) = licensed("license-number-only", json!({ "deletionPolicy": "Delete" })).await;
+    world.kill_operator().await;
+    let other = world.coder.sim().add_premium_license();
+    let body = json!({ "status": { "replaces": other } });
+    let parameters = PatchParams::default();
+    let api = world.api::<CoderLicense>();
+    api.patch_status("license", &parameters, &Patch::Merge(body))
+        .await
+        .unwrap();
+    world.restart_operator().await;
+    let left = |object: &CoderLicense| condition(object, "ReplacedLicenseLeft").is_some();
+    let object = world.wait("license", left).await;
+    assert!(message(&object, "ReplacedLicenseLeft").contains(&format!("licence {other} may be")));
+    assert!(ids(&world).contains(&other));
+    world.coder.sim().delete_license(other);
+    let object = world.look::<CoderLicense>("license").await;
+    assert!(ready(&object) && !left(&object));
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_licence_that_begins_later_leaves_the_old_one_until_it_gives_the_same() {
+    simulated_only!("it needs licences that the server takes");
+    let (world, old) = licensed("license-later", json!({})).await;
+    let begins = Timestamp::now() + SignedDuration::from_secs(6);
+    put(&world, "license", &mint(&LicenseSpec::valid_from(begins))).await;
+    let pending = world
+        .wait("license", |object: &CoderLicense| {
+            ready(object) && condition(object, "RenewalPending").is_some()
+        })
+        .await;
+    let text = message(&pending, "RenewalPending");
+    assert!(
+        text.contains(&format!("licence {old} stays")) && text.contains("it is not valid before"),
+        "{text}"
+    );
+    assert!(message(&pending, "NotValidYet").contains("gives nothing before"));
+    assert!(condition(&pending, "LicenseWarning").is_none(), "it warns of nothing");
+    let new = status(pending).id.unwrap();
+    assert_eq!(ids(&world), [old, new]);
+    let alone = async || {
+        // Coder looks again by itself, though not as often.
+        world.coder.sim().refresh_entitlements();
+        ids(&world) == [new]
+    };
+    world.until("the old licence goes", alone).await;
+    let now = Timestamp::now().as_second();
+    assert!(now >= begins.as_second(), "not before the new one is valid");
+    let done = |object: &CoderLicense| {
+        let said = ["RenewalPending", "NotValidYet"];
+        replaces(object) == 0 && said.iter().all(|type_| condition(object, type_).is_none())
+    };
+    world.wait("license", done).await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_that_goes_back_to_the_old_licence_holds_it_again() {
+    simulated_only!("it needs licences that the server takes");
+    let world = unlicensed("license-back").await;
+    let jwt = mint(&premium());
+    put(&world, "license", &jwt).await;
+    world.apply::<CoderLicense>("license", from_secret("license")).await;
+    let old = status(world.wait("license", ready::<CoderLicense>).await).id.unwrap();
+    let next = LicenseSpec::valid_from(Timestamp::now() + SignedDuration::from_hours(24));
+    put(&world, "license", &mint(&next)).await;
+    world
+        .wait("license", |object| ready(object) && replaces(object) == 1)
+        .await;
+    let mark = world.coder.sim().journal().mark();
+    put(&world, "license", &jwt).await;
+    let back = |object: &CoderLicense| {
+        let status = object.status.as_ref().unwrap();
+        status.id == Some(old) && status.replaced.is_empty() && ready(object)
+    };
+    world.wait("license", back).await;
+    assert_eq!(ids(&world), [old]);
+    let writes = world.coder.sim().journal().writes_since(mark);
+    assert_eq!(writes.len(), 1, "one removal and nothing else");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn renewals_that_follow_each_other_leave_the_one_that_is_in_force() {
+    simulated_only!("it needs licences that the server takes");
+    let (world, first) = licensed("license-chain", json!({})).await;
+    for hours in [24, 48] {
+        let begins = Timestamp::now() + SignedDuration::from_hours(hours);
+        let next = LicenseSpec::valid_from(begins);
+        put(&world, "license", &mint(&next)).await;
+        let held = |object: &CoderLicense| {
+            let status = object.status.as_ref().unwrap();
+            status.uuid.as_deref() == Some(&*next.jti) && status.replaced.len() == 1 && ready(object)
+        };
+        let status = status(world.wait("license", held).await);
+        assert_eq!(status.replaced[0].id, first, "what gave nothing went");
+        assert_eq!(ids(&world), [first, status.id.unwrap()]);
+    }
+    put(&world, "license", &mint(&premium())).await;
+    world
+        .until("the one that gives the same is alone", async || ids(&world).len() == 1)
+        .await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_licence_that_wants_telemetry_replaces_nothing_while_it_is_off_and_says_so() {
+    simulated_only!("it needs licences that the server takes");
+    let (world, old) = licensed("license-telemetry", json!({})).await;
+    world.coder.sim().set_telemetry(false);
+    let next = LicenseSpec::requiring_telemetry(Timestamp::now());
+    put(&world, "license", &mint(&next)).await;
+    let pending = world
+        .wait("license", |object: &CoderLicense| {
+            ready(object) && condition(object, "RenewalPending").is_some()
+        })
+        .await;
+    assert!(message(&pending, "RenewalPending").contains("requires telemetry"));
+    assert!(message(&pending, "LicenseWarning").contains("License requires telemetry but telemetry is disabled"));
+    assert_eq!(ids(&world).first(), Some(&old));
+    world.coder.sim().set_telemetry(true);
+    let done = |object: &CoderLicense| replaces(object) == 0 && condition(object, "LicenseWarning").is_none();
+    world.wait("license", done).await;
+    assert_eq!(ids(&world).len(), 1);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_coder_says_of_too_many_users_is_a_condition() {
+    simulated_only!("it needs licences that the server takes");
+    let world = unlicensed("license-users").await;
+    world.coder.sim().create_user("second");
+    put(&world, "license", &mint(&premium().users(1))).await;
+    world.apply::<CoderLicense>("license", from_secret("license")).await;
+    let warned = |object: &CoderLicense| ready(object) && condition(object, "LicenseWarning").is_some();
+    let text = message(&world.wait("license", warned).await, "LicenseWarning");
+    assert!(text.contains("active users"), "{text}");
+    assert!(!text.contains("add-on is required"), "{text}");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_objects_with_one_licence_are_in_conflict() {
+    simulated_only!("it needs licences that the server takes");
+    let (world, id) = licensed("license-two", json!({})).await;
+    world
+        .apply::<CoderLicense>(
+            "second",
+            json!({ "licenseSecretRef": { "name": "license" }, "adoptionPolicy": "IfExists" }),
+        )
+        .await;
+    let second = world.wait("second", stalled::<CoderLicense>("Conflict")).await;
+    assert!(message(&second, "Stalled").contains("/license manages the same"));
+    assert_eq!(ids(&world), [id]);
+    world.finish().await;
 }

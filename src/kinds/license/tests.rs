@@ -1,4 +1,4 @@
-use proptest::option;
+use proptest::collection::vec;
 use proptest::prelude::*;
 
 use super::*;
@@ -8,7 +8,7 @@ hold_for!(License);
 
 impl std::fmt::Debug for Desired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "licence {} instead of {:?}", self.digest, self.current)
+        write!(f, "licence {} instead of {:?}", self.digest, self.held)
     }
 }
 
@@ -23,15 +23,31 @@ fn desired(digest: String) -> Desired {
         claims,
         digest,
         warning: Duration::ZERO,
-        current: None,
+        deployment: uuid::Uuid::nil().into(),
+        now: Timestamp::UNIX_EPOCH,
+        held: None,
+        unproven: None,
     }
 }
 
-fn item(id: i32, digest: String) -> LicenseItem {
+pub(super) fn item(id: i32, digest: String) -> LicenseItem {
     LicenseItem {
         id: LicenseId(id),
         uuid: None,
+        claims: desired(digest.clone()).claims,
         digest,
+    }
+}
+
+fn observed(license: LicenseItem, superseded: Vec<LicenseItem>) -> Observed {
+    Observed {
+        license,
+        superseded,
+        unproven: None,
+        entitlements: Entitlements {
+            has_license: true,
+            ..Entitlements::default()
+        },
     }
 }
 
@@ -41,10 +57,10 @@ impl Model for License {
     }
 
     fn any_observed() -> BoxedStrategy<Observed> {
-        (1..4, few_names(), option::of(4..6))
-            .prop_map(|(id, digest, before)| Observed {
-                license: item(id, digest),
-                superseded: before.map(LicenseId),
+        (1..4, few_names(), vec(4..6, 0..2))
+            .prop_map(|(id, digest, before)| {
+                let before = before.into_iter().map(|id| item(id, "before".into())).collect();
+                observed(item(id, digest), before)
             })
             .boxed()
     }
@@ -59,14 +75,16 @@ impl Model for License {
 
     fn after(desired: &Desired, before: Option<Observed>, change: &Change) -> Observed {
         match (change, before) {
-            (Change::Add { .. }, before) => Observed {
-                license: item(9, desired.digest.clone()),
-                superseded: before.map(|before| before.license.id),
-            },
-            (Change::RemoveReplaced(_), Some(before)) => Observed {
-                superseded: None,
-                ..before
-            },
+            (Change::Add { .. }, before) => {
+                let before = before
+                    .into_iter()
+                    .flat_map(|it| [vec![it.license], it.superseded].concat());
+                observed(item(9, desired.digest.clone()), before.collect())
+            }
+            (Change::RemoveReplaced(id), Some(before)) => {
+                let left = before.superseded.into_iter().filter(|old| old.id != *id);
+                observed(before.license, left.collect())
+            }
             (Change::RemoveReplaced(id), None) => panic!("removes {id}, which is not there"),
         }
     }
@@ -74,15 +92,38 @@ impl Model for License {
 
 #[test]
 fn a_changed_licence_is_added_before_the_old_one_is_removed() {
-    let wanted = desired("new".into());
-    let old = Observed {
-        license: item(1, "old".into()),
-        superseded: None,
-    };
-    assert_eq!(License::plan(&wanted, Some(&old)), [Change::Add { replaces: true }]);
-    let both = License::after(&wanted, Some(old), &Change::Add { replaces: true });
+    let mut wanted = desired("new".into());
+    let old = observed(item(1, "old".into()), Vec::new());
+    wanted.held = Some(License::identify(&old));
+    assert_eq!(License::plan(&wanted, Some(&old)), [Change::Add { renewal: true }]);
+    let both = License::after(&wanted, Some(old), &Change::Add { renewal: true });
     assert_eq!(
         License::plan(&wanted, Some(&both)),
         [Change::RemoveReplaced(LicenseId(1))]
     );
+}
+
+#[test]
+fn what_was_replaced_stays_while_nothing_is_known_of_what_the_licences_give() {
+    let wanted = desired("new".into());
+    let both = Observed {
+        entitlements: Entitlements::default(),
+        ..observed(item(2, "new".into()), vec![item(1, "old".into())])
+    };
+    assert_eq!(License::plan(&wanted, Some(&both)), []);
+    let report = notes::of(&wanted, &both, wanted.now);
+    assert_eq!(report.notes[0].type_, "RenewalPending");
+    assert!(
+        report.look_again > Some(wanted.now),
+        "it is looked at again, and not at once"
+    );
+}
+
+#[test]
+fn a_licence_that_went_without_the_secret_having_changed_was_removed_by_somebody() {
+    let mut wanted = desired("same".into());
+    wanted.held = Some(License::identify(&observed(item(1, "same".into()), Vec::new())));
+    assert_eq!(License::plan(&wanted, None), [Change::Add { renewal: false }]);
+    let before = observed(item(7, "older".into()), Vec::new());
+    assert_eq!(License::plan(&wanted, Some(&before)), [Change::Add { renewal: false }]);
 }
