@@ -1,5 +1,7 @@
 //! `CoderGroup`: a group of an organization and its members.
 
+use std::collections::BTreeMap;
+
 use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -85,16 +87,17 @@ pub struct GroupSpec {
     #[schemars(range(min = 0, max = 2_147_483_647))]
     pub quota_allowance: Option<i32>,
 
-    /// `Exact`: exactly these are members. `AtLeast`: these are, others may be. Default `Exact`.
+    /// `Exact`: exactly these are members. `AtLeast`: these are, others may be; whom this object added beside others goes
+    /// again when the list does not name them any more. Default `Exact`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub member_policy: Option<MemberPolicy>,
 
-    /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. When server-side apply
-    /// empties the list, the API server drops the field at first: the condition `MembersUnmanaged` says so, and applying
-    /// `[]` once more removes the members. A user who does not exist
-    /// or is not in the organization yet waits in `status.pendingMembers` and never blocks the others.
+    /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. The list is one value:
+    /// whoever applies it replaces it whole, so that nobody whom somebody else added to it survives. A user who does not
+    /// exist or is not in the organization yet waits in `status.pendingMembers` and never blocks the others. Whom a name
+    /// led to once it means for as long as it is on the list, also when somebody else has the name later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 5000), inner(length(min = 1, max = 254)), extend("x-kubernetes-list-type" = "set"))]
+    #[schemars(length(max = 5000), inner(length(min = 1, max = 254)), extend("x-kubernetes-list-type" = "atomic"))]
     #[x_kube(validation = Rule::new("self.all(m, m.contains('@') ? m.matches('^[^@ ]+@[^@ ]+$') : m.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$'))")
         .message("each member must be a username, an email address or a user id"))]
     pub members: Option<Vec<String>>,
@@ -138,9 +141,19 @@ pub struct GroupStatus {
     /// Whether the user that owns prebuilt workspaces was added as wanted. Coder never shows it among the members.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub prebuilds_member: bool,
-    /// Wanted members who do not exist, or are not in the organization, yet.
+    /// Wanted members who do not exist, or are not in the organization, yet: the first 100 of them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pending_members: Vec<String>,
+    /// How many there are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending_member_count: Option<i64>,
+    /// With `AtLeast`: the ids of those whom this object added, at most 1000.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub added_members: Vec<String>,
+    /// Whom the names in `members` led to, by id, at most 1000: a name goes on to mean them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub member_ids: BTreeMap<String, String>,
 }
 
 kind!(CoderGroup, Scope::Organization, GroupStatus, references);

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::api::{AdoptionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::output::Owner;
-use crate::engine::cluster::status::{self, Recent};
+use crate::engine::cluster::status::{self, Guard, Recent};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, Verdict};
 use crate::engine::connection::Connection;
@@ -147,6 +147,9 @@ impl<R: Remote> Pass<'_, R> {
             let changes = R::plan(&desired, observed.as_ref());
             let Some(now) = observed.clone().filter(|_| changes.is_empty()) else {
                 self.require_finalizer().await?;
+                if let Some(observed) = &observed {
+                    self.prepare(&desired, observed).await?;
+                }
                 observed = self
                     .apply(&connection, &desired, &key, observed, &changes, &mut done)
                     .await?;
@@ -283,6 +286,16 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
+    /// Stores what must be known before the next calls.
+    async fn prepare(&mut self, desired: &R::Desired, observed: &R::Observed) -> Result<(), Error> {
+        let before = self.status.clone();
+        R::prepare(desired, observed, &mut self.status);
+        if self.status == before {
+            return Ok(());
+        }
+        self.write(Guard::Unchanged).await
+    }
+
     /// Carries the plan out, up to the first creation.
     async fn apply(
         &mut self,
@@ -322,11 +335,15 @@ impl<R: Remote> Pass<'_, R> {
             } else {
                 Vec::new()
             };
-            done.push(Done {
-                text: change.to_string(),
-                creates,
-                deviations,
-            });
+            let text = change.to_string();
+            // What several calls do together is said once.
+            if done.last().is_none_or(|last| last.text != text) {
+                done.push(Done {
+                    text,
+                    creates,
+                    deviations,
+                });
+            }
             if creates {
                 self.record_creation(desired, observed.as_ref()).await?;
                 break;

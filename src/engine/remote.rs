@@ -77,6 +77,10 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// generation was in sync before). None for what was waited for, or asked for otherwise.
     fn deviations(change: &Self::Change, before: &<Self::Kind as Object>::Status) -> Vec<Deviation>;
 
+    /// Writes into the status what must be known of the next calls even if their answers never arrive. It is stored before
+    /// they are made.
+    fn prepare(_desired: &Self::Desired, _observed: &Self::Observed, _status: &mut <Self::Kind as Object>::Status) {}
+
     /// Makes the call. Answers with what Coder holds afterwards.
     fn apply(
         cx: &Cx<'_>,

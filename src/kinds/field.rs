@@ -4,6 +4,9 @@ use std::fmt;
 
 use crate::engine::Deviation;
 
+/// A message names at most this many of each sort.
+const NAMED: usize = 10;
+
 /// From what to what.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<T> {
@@ -93,9 +96,25 @@ fn value(from: &str, to: &str) -> String {
 }
 
 fn list(more: &[String], fewer: &[String]) -> String {
-    let more = more.iter().map(|name| format!("+{name}"));
-    let fewer = fewer.iter().map(|name| format!("-{name}"));
-    more.chain(fewer).collect::<Vec<_>>().join(" ")
+    let sides = [("+", more), ("-", fewer)]
+        .into_iter()
+        .filter(|(_, names)| !names.is_empty());
+    let sides = sides.map(|(sign, names)| some(names, sign, " "));
+    sides.collect::<Vec<_>>().join(" ")
+}
+
+/// These names, or as many of them as a message holds and how many more there are.
+pub(super) fn few(names: &[String]) -> String {
+    some(names, "", ", ")
+}
+
+fn some(names: &[String], sign: &str, separator: &str) -> String {
+    let few: Vec<String> = names.iter().take(NAMED).map(|name| format!("{sign}{name}")).collect();
+    let few = few.join(separator);
+    match names.len().saturating_sub(NAMED) {
+        0 => few,
+        more => format!("{few} … and {more} more"),
+    }
 }
 
 #[cfg(test)]
@@ -115,5 +134,16 @@ mod tests {
         );
         let texts: Vec<String> = differences.deviations().into_iter().map(|one| one.text).collect();
         assert_eq!(texts, ["quotaAllowance 20 → 99", "members +carl -ann -bob"]);
+    }
+
+    #[test]
+    fn of_many_names_a_few_are_said_and_the_rest_is_counted() {
+        let names: Vec<String> = (10..1510).map(|number| format!("u{number}")).collect();
+        let ten = "u10, u11, u12, u13, u14, u15, u16, u17, u18, u19";
+        assert_eq!(few(&names), format!("{ten} … and 1490 more"));
+        assert_eq!(few(&names[..10]), ten);
+        let differences = Differences::default().list("members", names[..12].to_vec(), names[..1].to_vec());
+        let added = ten.replace(", ", " +");
+        assert_eq!(differences.to_string(), format!("members +{added} … and 2 more -u10"));
     }
 }

@@ -3,20 +3,23 @@
 //! Members are changed by difference from a fresh read, never set blindly: Coder refuses a whole change that adds
 //! somebody twice. Users who are not in the organization (yet) wait and never block the others.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod change;
+mod people;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::absence;
-use super::field::{Differences, Field};
+use super::field::{Field, few};
 use super::parent::{Parent, parent};
 use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
-use crate::coder::{self, CreateGroup, GroupId, OrganizationId, UpdateGroup, UserId};
+use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
-use crate::lists::{GroupItem, GroupSync, Groups, MemberItem, Members, Organizations, SETTING};
+use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
 use crate::mirror::Interest;
+pub use change::Change;
+use people::Memory;
+pub use people::Wanted;
 
 /// The rule.
 pub struct Group;
@@ -30,21 +33,6 @@ pub struct Desired {
     pub(super) avatar_url: Option<String>,
     pub(super) quota_allowance: Option<i32>,
     pub(super) members: Option<Wanted>,
-}
-
-/// Who shall be a member.
-#[derive(Clone, Debug, Default)]
-pub struct Wanted {
-    /// Whether others are removed.
-    pub(super) exact: bool,
-    /// Those who can be added, by id, with their names.
-    pub(super) users: BTreeMap<UserId, String>,
-    /// Those who are not in the organization yet, as the spec names them.
-    pub(super) pending: Vec<String>,
-    /// Whether the user that owns prebuilt workspaces is among them.
-    pub(super) prebuilds: bool,
-    /// Whether members come from the identity provider as well.
-    pub(super) overridden: bool,
 }
 
 /// What Coder holds.
@@ -61,66 +49,6 @@ pub struct Identity {
     id: GroupId,
     organization: OrganizationId,
     prebuilds: bool,
-}
-
-/// One call.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// `POST /organizations/{id}/groups`.
-    Create(CreateGroup),
-    /// `PATCH /groups/{id}`.
-    Update {
-        /// A rename.
-        name: Option<Field<String>>,
-        /// May be cleared.
-        display_name: Option<Field<String>>,
-        /// May be cleared.
-        avatar_url: Option<Field<String>>,
-        /// Credits.
-        quota_allowance: Option<Field<i32>>,
-    },
-    /// `PATCH /groups/{id}`, members only: a refusal of these must not undo the rest.
-    Members {
-        /// Who is missing.
-        add: BTreeMap<UserId, String>,
-        /// Who is too many.
-        remove: BTreeMap<UserId, String>,
-    },
-    /// The same for the user that owns prebuilt workspaces.
-    Prebuilds(bool),
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Create(request) => write!(f, "create group {}", request.name),
-            Self::Update { .. } | Self::Members { .. } | Self::Prebuilds(_) => self.differences().fmt(f),
-        }
-    }
-}
-
-impl Change {
-    fn differences(&self) -> Differences {
-        let differences = Differences::default();
-        let names = |users: &BTreeMap<UserId, String>| users.values().cloned().collect();
-        let prebuilds = || vec!["prebuilds".to_owned()];
-        match self {
-            Self::Create(_) => differences,
-            Self::Update {
-                name,
-                display_name,
-                avatar_url,
-                quota_allowance,
-            } => differences
-                .and("name", name.as_ref())
-                .and("displayName", display_name.as_ref())
-                .and("avatarURL", avatar_url.as_ref())
-                .and("quotaAllowance", quota_allowance.as_ref()),
-            Self::Members { add, remove } => differences.list("members", names(add), names(remove)),
-            Self::Prebuilds(true) => differences.list("members", prebuilds(), Vec::new()),
-            Self::Prebuilds(false) => differences.list("members", Vec::new(), prebuilds()),
-        }
-    }
 }
 
 impl Remote for Group {
@@ -151,7 +79,8 @@ impl Remote for Group {
         let members = match &spec.members {
             Some(members) => {
                 let exact = spec.member_policy.unwrap_or_default() == MemberPolicy::Exact;
-                Some(wanted(cx, organization.id, members, exact).await?)
+                let memory = Memory::of(object.status.as_ref(), organization.id);
+                Some(wanted(cx, organization.id, members, exact, memory).await?)
             }
             None => None,
         };
@@ -261,10 +190,8 @@ impl Remote for Group {
             });
         }
         if let Some(wanted) = members {
-            changes.extend(members_change(wanted, &group.members));
-            if wanted.prebuilds != *prebuilds && (wanted.prebuilds || wanted.exact) {
-                changes.push(Change::Prebuilds(wanted.prebuilds));
-            }
+            changes.extend(change::of_members(wanted, &group.members));
+            changes.extend(wanted.prebuilds_change(*prebuilds).map(Change::Prebuilds));
         }
         changes
     }
@@ -274,15 +201,12 @@ impl Remote for Group {
     }
 
     fn deviations(change: &Change, before: &GroupStatus) -> Vec<Deviation> {
-        match change {
-            Change::Create(_) => vec![Deviation::deleted()],
-            // Those who were waited for have come; that is nobody's doing.
-            Change::Members { add, remove } if remove.is_empty() && add.len() <= before.pending_members.len() => {
-                Vec::new()
-            }
-            // Nobody can see it: what differs is the spec.
-            Change::Prebuilds(_) => Vec::new(),
-            Change::Update { .. } | Change::Members { .. } => change.differences().deviations(),
+        change.deviations(before)
+    }
+
+    fn prepare(desired: &Desired, observed: &Observed, status: &mut GroupStatus) {
+        if let Some(wanted) = &desired.members {
+            wanted.note_added(observed, status);
         }
     }
 
@@ -293,47 +217,15 @@ impl Remote for Group {
         change: &Change,
     ) -> Result<Observed, Error> {
         let groups = Groups(desired.organization.id);
-        let request = match (change, observed) {
-            (Change::Create(request), _) => {
-                let made: GroupItem = cx.coder().create_group(desired.organization.id, request).await?.into();
-                cx.put(&groups, made.clone());
-                return Ok(Observed {
-                    group: made,
-                    prebuilds: false,
-                });
-            }
-            (_, None) => return Err(Error::Superseded),
-            (
-                Change::Update {
-                    name,
-                    display_name,
-                    avatar_url,
-                    quota_allowance,
-                },
-                Some(_),
-            ) => UpdateGroup {
-                name: Field::to(name.as_ref()),
-                display_name: Field::to(display_name.as_ref()),
-                avatar_url: Field::to(avatar_url.as_ref()),
-                quota_allowance: Field::to(quota_allowance.as_ref()),
-                ..UpdateGroup::default()
-            },
-            (Change::Members { add, remove }, Some(_)) => UpdateGroup {
-                add_users: add.keys().copied().collect(),
-                remove_users: remove.keys().copied().collect(),
-                ..UpdateGroup::default()
-            },
-            (Change::Prebuilds(add), Some(_)) => {
-                let user = vec![UserId::PREBUILDS];
-                let (add_users, remove_users) = if *add { (user, Vec::new()) } else { (Vec::new(), user) };
-                UpdateGroup {
-                    add_users,
-                    remove_users,
-                    ..UpdateGroup::default()
-                }
-            }
-        };
-        let Some(observed) = observed else {
+        if let Change::Create(request) = change {
+            let made: GroupItem = cx.coder().create_group(desired.organization.id, request).await?.into();
+            cx.put(&groups, made.clone());
+            return Ok(Observed {
+                group: made,
+                prebuilds: false,
+            });
+        }
+        let (Some(request), Some(observed)) = (change.request(), observed) else {
             return Err(Error::Superseded);
         };
         let prebuilds = if let Change::Prebuilds(add) = change {
@@ -370,30 +262,16 @@ impl Remote for Group {
         status.organization = Some(desired.organization.name.clone());
         status.member_count = i64::try_from(group.members.len()).ok();
         status.prebuilds_member = *prebuilds;
-        status.pending_members = desired
-            .members
-            .as_ref()
-            .map(|wanted| wanted.pending.clone())
-            .unwrap_or_default();
+        people::record(desired.members.as_ref(), observed, status);
         let mut notes = Vec::new();
         status.members_managed = desired.members.is_some() || (status.members_managed && !group.members.is_empty());
         if status.members_managed && desired.members.is_none() {
-            let message = "members was managed and is not any more, so the present members stay (server-side apply also \
-                           drops the field when the list becomes empty): apply members: [] once more to remove them, or \
-                           members: [] with memberPolicy: AtLeast to leave them";
+            let message = "members was managed and is not any more, so the present members stay: apply members: [] to \
+                           remove them (with memberPolicy: AtLeast only those whom this object added beside others)";
             notes.push(Note::new("MembersUnmanaged", message));
         }
-        if !status.pending_members.is_empty() {
-            let message = format!(
-                "not in the organization yet, added as soon as they are: {}",
-                status.pending_members.join(", ")
-            );
-            notes.push(Note::new("MembersPending", message));
-        }
-        if desired.members.as_ref().is_some_and(|wanted| wanted.overridden) {
-            let message = "group sync is on in this organization: the identity provider overwrites the groups of its \
-                           users when they sign in; leave members unmanaged, or switch group sync off";
-            notes.push(Note::new("MembersOverridden", message));
+        if let Some(wanted) = &desired.members {
+            notes.extend(members_notes(wanted, status));
         }
         Report {
             notes,
@@ -445,40 +323,46 @@ fn forbidden() -> Error {
     )
 }
 
-/// Who is missing and who is too many.
-fn members_change(wanted: &Wanted, held: &BTreeMap<UserId, String>) -> Option<Change> {
-    let without = |users: &BTreeMap<UserId, String>, others: &BTreeMap<UserId, String>| {
-        users
-            .iter()
-            .filter(|(id, _)| !others.contains_key(id))
-            .map(|(id, name)| (*id, name.clone()))
-            .collect()
-    };
-    let add: BTreeMap<_, _> = without(&wanted.users, held);
-    let remove: BTreeMap<_, _> = if wanted.exact {
-        without(held, &wanted.users)
-    } else {
-        BTreeMap::new()
-    };
-    (!add.is_empty() || !remove.is_empty()).then_some(Change::Members { add, remove })
+/// What there is to say of members that are managed.
+fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if !wanted.pending.is_empty() {
+        notes.push(Note::new("MembersPending", people::pending_message(&wanted.pending)));
+    }
+    if status.added_members.len() >= people::REMEMBERED {
+        let message = format!(
+            "this object remembers {} members that it added, and no more: whoever it added beyond that stays when the \
+             list does not name them any more; remove them in Coder, or set memberPolicy: Exact",
+            people::REMEMBERED
+        );
+        notes.push(Note::new("MembersStay", message));
+    }
+    if wanted.overridden {
+        let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
+                       when they sign in; leave members unmanaged, or switch group sync off";
+        notes.push(Note::new("MembersOverridden", message));
+    }
+    if !wanted.moved.is_empty() {
+        let message = format!(
+            "members keep to whom they named at first: {}; name them as they are called now, or by id (a name that is \
+             taken off the list and added again means who has it then)",
+            few(&wanted.moved)
+        );
+        notes.push(Note::new("NameMoved", message));
+    }
+    notes
 }
 
 /// Finds the users that the spec names among the members of the organization.
-async fn wanted(cx: &Cx<'_>, organization: OrganizationId, names: &[String], exact: bool) -> Result<Wanted, Error> {
+async fn wanted(
+    cx: &Cx<'_>,
+    organization: OrganizationId,
+    names: &[String],
+    exact: bool,
+    memory: Memory,
+) -> Result<Wanted, Error> {
     let members = cx.list(&Members(organization), Interest::Any).await?;
-    let mut wanted = Wanted {
-        exact,
-        ..Wanted::default()
-    };
-    for name in names {
-        if name.parse() == Ok(UserId::PREBUILDS) {
-            wanted.prebuilds = true;
-        } else if let Some(member) = members.iter().find(|member| is_called(member, name)) {
-            wanted.users.insert(member.id, member.username.clone());
-        } else {
-            wanted.pending.push(name.clone());
-        }
-    }
+    let mut wanted = Wanted::among(members.iter(), names, exact, memory);
     wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
         Ok(on) => on.unwrap_or(false),
         // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
@@ -486,19 +370,6 @@ async fn wanted(cx: &Cx<'_>, organization: OrganizationId, names: &[String], exa
         Err(error) => return Err(error),
     };
     Ok(wanted)
-}
-
-/// Whether the spec means that member: by id, email or name, none of which has a case in Coder.
-fn is_called(member: &MemberItem, name: &str) -> bool {
-    if let Ok(id) = name.parse::<UserId>() {
-        return member.id == id;
-    }
-    let known = if name.contains('@') {
-        &member.email
-    } else {
-        &member.username
-    };
-    known.eq_ignore_ascii_case(name)
 }
 
 #[cfg(test)]

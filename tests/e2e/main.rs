@@ -18,6 +18,7 @@
 mod support;
 
 mod access;
+mod additive;
 mod admission;
 mod adoption;
 mod conflict;
@@ -33,6 +34,7 @@ mod group;
 mod instance;
 mod leader;
 mod license;
+mod many_members;
 mod members;
 mod modes;
 mod namespace_deletion;

@@ -1,6 +1,7 @@
 //! Who is in a group: members by difference, those who come later, and those who are left alone.
 
 use coder_sim::{Fault, Method as SimMethod};
+use kube::api::{Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -12,11 +13,11 @@ const PREBUILDS: &str = "c42fdf75-3097-471c-8c33-fb52454d81c0";
 const GROUP: &str = "/api/v2/groups/{group}";
 
 /// A world with an instance that looks every second and the users ann, bob and carl.
-async fn world(test: &str) -> World {
+pub(crate) async fn world(test: &str) -> World {
     World::with(test, Coder::any().await, json!({ "resyncInterval": "1s" })).await
 }
 
-async fn apply(world: &World, members: &Value, more: Value) -> CoderGroup {
+pub(crate) async fn apply(world: &World, members: &Value, more: Value) -> CoderGroup {
     let mut spec = json!({ "organization": "default", "name": "backend", "members": members });
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
     world.apply::<CoderGroup>("backend", spec).await;
@@ -24,7 +25,7 @@ async fn apply(world: &World, members: &Value, more: Value) -> CoderGroup {
 }
 
 /// What somebody else does to the group's members.
-async fn by_hand(world: &World, change: Value) {
+pub(crate) async fn by_hand(world: &World, change: Value) {
     let id = world.coder.group("default", "backend").await.unwrap()["id"]
         .as_str()
         .unwrap()
@@ -35,7 +36,7 @@ async fn by_hand(world: &World, change: Value) {
         .await;
 }
 
-fn id_of(world: &World, user: &str) -> String {
+pub(crate) fn id_of(world: &World, user: &str) -> String {
     world.coder.sim().user(user).unwrap().id.to_string()
 }
 
@@ -49,9 +50,7 @@ async fn they_are_named_by_name_email_or_id_and_follow_the_list() {
     assert_eq!(world.coder.members("default", "backend").await, ["ann", "bob", "carl"]);
     apply(&world, &json!(["ann"]), json!({})).await;
     assert_eq!(world.coder.members("default", "backend").await, ["ann"]);
-    // Not by server-side apply: there an emptied list of type set vanishes from the object.
-    world.patch::<CoderGroup>("backend", json!({ "members": [] })).await;
-    world.wait("backend", ready::<CoderGroup>).await;
+    apply(&world, &json!([]), json!({})).await;
     assert!(world.coder.members("default", "backend").await.is_empty());
     world.finish().await;
 }
@@ -305,31 +304,60 @@ async fn group_sync_is_warned_of_while_members_are_managed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_list_that_server_side_apply_empties_is_never_lost_in_silence() {
+async fn a_list_that_was_managed_and_is_absent_leaves_its_members_and_says_so() {
+    simulated_only!("the user ann is the simulator's");
     let world = World::new("members-emptied").await;
-    let name = world.name("emptied");
-    let spec = |members: &[&str]| json!({ "organization": "default", "name": name, "members": members });
-    world.apply::<CoderGroup>("emptied", spec(&["ann"])).await;
+    let spec = |members: Value| {
+        let mut spec = json!({ "organization": "default", "name": "emptied" });
+        if !members.is_null() {
+            spec["members"] = members;
+        }
+        spec
+    };
+    world.apply::<CoderGroup>("emptied", spec(json!(["ann"]))).await;
     world.wait::<CoderGroup>("emptied", ready).await;
-    assert_eq!(world.coder.members("default", &name).await, ["ann"]);
-    // The API server drops the field: the items were ours, and nothing of the list is left.
-    world.apply::<CoderGroup>("emptied", spec(&[])).await;
+    assert_eq!(world.coder.members("default", "emptied").await, ["ann"]);
+    world.apply::<CoderGroup>("emptied", spec(json!(null))).await;
     world
         .wait::<CoderGroup>("emptied", |group| {
             condition(group, "MembersUnmanaged").is_some() && ready(group)
         })
         .await;
-    assert_eq!(world.coder.members("default", &name).await, ["ann"]);
-    world.apply::<CoderGroup>("emptied", spec(&[])).await;
-    world
-        .until("ann is removed", async || {
-            world.coder.members("default", &name).await.is_empty()
-        })
-        .await;
+    assert_eq!(world.coder.members("default", "emptied").await, ["ann"]);
+    // Server-side apply keeps an empty list, so that it says at once what it means.
+    let applied = world.apply::<CoderGroup>("emptied", spec(json!([]))).await;
+    assert_eq!(applied.spec.members, Some(Vec::new()));
     world
         .wait::<CoderGroup>("emptied", |group| {
             condition(group, "MembersUnmanaged").is_none() && ready(group)
         })
         .await;
+    assert!(world.coder.members("default", "emptied").await.is_empty());
+    world.apply::<CoderGroup>("emptied", spec(json!(["ann"]))).await;
+    world.wait::<CoderGroup>("emptied", ready).await;
+    let applied = world.apply::<CoderGroup>("emptied", spec(json!([]))).await;
+    assert_eq!(applied.spec.members, Some(Vec::new()), "emptied, not dropped");
+    world.wait::<CoderGroup>("emptied", ready).await;
+    assert!(world.coder.members("default", "emptied").await.is_empty());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_applies_the_list_replaces_it_whole() {
+    simulated_only!("the users ann, bob and carl are the simulator's");
+    let world = world("members-managers").await;
+    apply(&world, &json!(["ann", "bob"]), json!({})).await;
+    let edit = json!({ "spec": { "members": ["ann", "bob", "carl"] } });
+    let by_hand = PatchParams {
+        field_manager: Some("kubectl-edit".to_owned()),
+        ..PatchParams::default()
+    };
+    let api = world.api::<CoderGroup>();
+    api.patch("backend", &by_hand, &Patch::Merge(edit)).await.unwrap();
+    world.wait("backend", ready::<CoderGroup>).await;
+    assert_eq!(world.coder.members("default", "backend").await, ["ann", "bob", "carl"]);
+    let group = apply(&world, &json!(["ann", "bob"]), json!({})).await;
+    assert_eq!(group.spec.members.unwrap(), ["ann", "bob"]);
+    assert_eq!(world.coder.members("default", "backend").await, ["ann", "bob"]);
     world.finish().await;
 }

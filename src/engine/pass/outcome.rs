@@ -93,12 +93,19 @@ impl<R: Remote> Pass<'_, R> {
     /// named, because the message must not change while the cause does not.
     pub(super) fn drift_of(&self, changes: &[R::Change]) -> String {
         let (mut deviations, mut others) = (Vec::new(), Vec::new());
+        let mut said = String::new();
         for change in changes {
+            let text = change.to_string();
+            // What several calls do together is said once.
+            if text == said {
+                continue;
+            }
             let found = R::deviations(change, &self.before);
             if found.is_empty() {
-                others.push(change.to_string());
+                others.push(text.clone());
             }
             deviations.extend(found);
+            said = text;
         }
         let drift = Attributed::new(deviations, &self.authors()).and_unattributed(others);
         let before = self.before.common().condition(conditions::DRIFT_DETECTED);

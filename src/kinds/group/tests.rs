@@ -1,10 +1,17 @@
-use proptest::collection::{btree_map, vec};
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::collection::{btree_map, btree_set, vec};
 use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;
 
+use super::change::{SLICE, of_members};
+use super::people::REMEMBERED;
 use super::*;
+use crate::api::Origin;
+use crate::coder::UserId;
 use crate::kinds::properties::{Model, few_names, few_texts, hold_for};
+use crate::lists::MemberItem;
 
 hold_for!(Group);
 
@@ -50,13 +57,15 @@ fn desired(name: &str) -> Desired {
 
 impl Model for Group {
     fn any_desired() -> BoxedStrategy<Desired> {
-        let wanted = (any::<bool>(), any_users(), vec(few_names(), 0..2), any::<bool>()).prop_map(
-            |(exact, users, pending, prebuilds)| Wanted {
+        let added = btree_set((1_u128..6).prop_map(user), 0..4);
+        let wanted = (any::<bool>(), any_users(), vec(few_names(), 0..2), any::<bool>(), added).prop_map(
+            |(exact, users, pending, prebuilds, added)| Wanted {
                 exact,
                 users,
                 pending,
                 prebuilds,
-                overridden: false,
+                added,
+                ..Wanted::default()
             },
         );
         (
@@ -114,7 +123,7 @@ impl Model for Group {
         )
     }
 
-    fn after(_: &Desired, before: Option<Observed>, change: &Change) -> Observed {
+    fn after(desired: &Desired, before: Option<Observed>, change: &Change) -> Observed {
         let mut after = before.unwrap_or_else(|| group("new"));
         match change {
             Change::Create(request) => {
@@ -135,18 +144,17 @@ impl Model for Group {
                 after.group.quota_allowance =
                     Field::to(quota_allowance.as_ref()).unwrap_or(after.group.quota_allowance);
             }
-            Change::Members { add, remove } => {
+            Change::Members(slice) => {
                 // As Coder does: who is added twice, or was no member, makes it refuse the whole.
+                let held = &mut after.group.members;
+                assert!(slice.add.iter().all(|id| !held.contains_key(id)), "added twice");
                 assert!(
-                    add.keys().all(|id| !after.group.members.contains_key(id)),
-                    "added twice"
-                );
-                assert!(
-                    remove.keys().all(|id| after.group.members.contains_key(id)),
+                    slice.remove.iter().all(|id| held.contains_key(id)),
                     "removed without being there"
                 );
-                after.group.members.retain(|id, _| !remove.contains_key(id));
-                after.group.members.extend(add.clone());
+                held.retain(|id, _| !slice.remove.contains(id));
+                let users = &desired.members.as_ref().unwrap().users;
+                held.extend(slice.add.iter().map(|id| (*id, users[id].clone())));
             }
             Change::Prebuilds(there) => after.prebuilds = *there,
         }
@@ -213,28 +221,172 @@ fn those_who_were_waited_for_are_no_drift() {
         pending_members: vec!["carl".into()],
         ..GroupStatus::default()
     };
-    let change = Change::Members {
-        add: [(user(3), "carl".into())].into(),
-        remove: BTreeMap::new(),
-    };
-    assert_eq!(Group::deviations(&change, &before), []);
+    let wanted = wanting(true, &[(3, "carl")]).members.unwrap();
+    let changes = of_members(&wanted, &BTreeMap::new());
+    assert_eq!(Group::deviations(&changes[0], &before), []);
     before.pending_members.clear();
-    let deviations = Group::deviations(&change, &before);
+    let deviations = Group::deviations(&changes[0], &before);
     assert_eq!(deviations.first().map(|one| &*one.text), Some("members -carl"));
 }
 
 #[test]
-fn a_member_is_meant_by_id_email_or_name_in_any_case() {
-    let member = MemberItem {
-        id: user(1),
-        username: "Ann".into(),
-        email: "ann@example.com".into(),
-        roles: Vec::new(),
+fn many_members_are_changed_in_slices_that_read_as_one_change() {
+    let held: BTreeMap<UserId, String> = (0..700).map(|id| (user(id), format!("u{id:04}"))).collect();
+    let users = (700..5700).map(|id| (user(id), format!("u{id:04}"))).collect();
+    let wanted = Wanted {
+        exact: true,
+        users,
+        ..Wanted::default()
     };
+    let changes = of_members(&wanted, &held);
+    let texts: BTreeSet<String> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 1, "{texts:?}");
+    let text = texts.first().unwrap();
+    assert!(
+        text.contains("… and 4990 more") && text.contains("… and 690 more"),
+        "{text}"
+    );
+    let (mut added, mut removed) = (0, 0);
+    for change in &changes {
+        let Change::Members(slice) = change else {
+            panic!("{change}")
+        };
+        assert!(slice.add.len() + slice.remove.len() <= SLICE);
+        added += slice.add.len();
+        removed += slice.remove.len();
+    }
+    assert_eq!((added, removed), (5000, 700));
+}
+
+fn member(id: u128, name: &str) -> MemberItem {
+    MemberItem {
+        id: user(id),
+        username: name.into(),
+        email: format!("{name}@example.com"),
+        roles: Vec::new(),
+    }
+}
+
+fn among(members: &[MemberItem], names: &[&str], status: Option<&GroupStatus>) -> Wanted {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    let memory = Memory::of(status, organization().id);
+    Wanted::among(members.iter(), &names, true, memory)
+}
+
+/// The status that a pass leaves which meant these.
+fn status_after(wanted: &Wanted) -> GroupStatus {
+    let mut status = GroupStatus {
+        organization_id: Some(organization().id.to_string()),
+        ..GroupStatus::default()
+    };
+    status.common.origin = Some(Origin::Created);
+    people::record(Some(wanted), &group("a"), &mut status);
+    status
+}
+
+#[test]
+fn a_member_is_meant_by_id_email_or_name_in_any_case() {
+    let members = [member(1, "Ann")];
     for name in ["ann", "ANN", "Ann@Example.com", &user(1).to_string()] {
-        assert!(is_called(&member, name), "{name}");
+        assert_eq!(among(&members, &[name], None).users.len(), 1, "{name}");
     }
     for name in ["anna", "ann@example.org", &user(2).to_string()] {
-        assert!(!is_called(&member, name), "{name}");
+        let wanted = among(&members, &[name], None);
+        assert_eq!((wanted.users.len(), wanted.pending.len()), (0, 1), "{name}");
     }
+    let twice = among(&members, &["ann", "ANN", "ann", "bob", "Bob"], None);
+    assert_eq!((twice.users.len(), twice.pending.len()), (1, 1));
+}
+
+#[test]
+fn thirty_two_digits_without_hyphens_are_a_name() {
+    let digits = user(2).to_string().replace('-', "");
+    let wanted = among(&[member(1, &digits), member(2, "bob")], &[&digits], None);
+    assert_eq!(wanted.users.keys().collect::<Vec<_>>(), [&user(1)]);
+}
+
+#[test]
+fn a_name_means_whom_it_led_to_at_first() {
+    let before = status_after(&among(&[member(1, "ann")], &["ann"], None));
+    let renamed = among(&[member(1, "anna")], &["ann"], Some(&before));
+    assert!(renamed.users.contains_key(&user(1)));
+    assert_eq!(renamed.moved, ["ann is anna now"]);
+    let both = [member(1, "anna"), member(2, "ann")];
+    let taken = among(&both, &["ann"], Some(&before));
+    assert_eq!(taken.users.keys().collect::<Vec<_>>(), [&user(1)]);
+    assert!(taken.moved[0].contains("somebody else"), "{:?}", taken.moved);
+    let gone = among(&[member(2, "ann")], &["ann"], Some(&before));
+    assert_eq!(gone.pending, ["ann"]);
+    assert!(gone.moved[0].contains("somebody else"), "{:?}", gone.moved);
+    let left = among(&[], &["ann"], Some(&before));
+    assert_eq!((left.pending.len(), left.moved.len()), (1, 0));
+    let named_by_id = among(&both, &[&user(2).to_string()], Some(&before));
+    assert!(named_by_id.users.contains_key(&user(2)) && named_by_id.moved.is_empty());
+    // Off the list and on it again: it is read anew.
+    let without = status_after(&among(&both, &[], Some(&before)));
+    assert!(without.member_ids.is_empty());
+    let anew = among(&both, &["ann"], Some(&without));
+    assert!(anew.users.contains_key(&user(2)) && anew.moved.is_empty());
+}
+
+#[test]
+fn a_status_of_another_group_remembers_nobody() {
+    let before = status_after(&among(&[member(1, "ann")], &["ann"], None));
+    let mut unowned = before.clone();
+    unowned.common.origin = None;
+    let elsewhere = GroupStatus {
+        organization_id: Some(Uuid::from_u128(8).to_string()),
+        ..before
+    };
+    for status in [unowned, elsewhere] {
+        let wanted = among(&[member(2, "ann")], &["ann"], Some(&status));
+        assert!(wanted.users.contains_key(&user(2)) && wanted.moved.is_empty());
+    }
+}
+
+#[test]
+fn large_lists_are_found_and_only_so_many_of_them_remembered() {
+    let members: Vec<MemberItem> = (0..20_000).map(|id| member(id, &format!("u{id}"))).collect();
+    let names: Vec<String> = (0..5000)
+        .map(|id| match id % 3 {
+            0 => format!("U{id}"),
+            1 => format!("u{id}@example.com"),
+            _ => user(id).to_string(),
+        })
+        .collect();
+    let names: Vec<&str> = names.iter().map(|name| &**name).collect();
+    let wanted = among(&members, &names, None);
+    assert_eq!((wanted.users.len(), wanted.pending.len()), (5000, 0));
+    assert_eq!(status_after(&wanted).member_ids.len(), REMEMBERED);
+    let nobody = status_after(&among(&[], &names, None));
+    assert_eq!(nobody.pending_members.len(), 100);
+    assert_eq!(nobody.pending_member_count, Some(5000));
+}
+
+#[test]
+fn only_whom_this_object_adds_is_noted_as_added() {
+    let mut status = status_after(&Wanted::default());
+    let wanted = wanting(false, &[(1, "ann"), (2, "bob")]);
+    Group::prepare(&wanted, &with_members(&[(2, "bob"), (3, "carl")]), &mut status);
+    assert_eq!(status.added_members, [user(1).to_string()]);
+    // Named no more: she goes, bob and carl do not.
+    let held = with_members(&[(1, "ann"), (2, "bob"), (3, "carl")]);
+    let nobody = Wanted::among([].iter(), &[], false, Memory::of(Some(&status), organization().id));
+    let nobody = Desired {
+        members: Some(nobody),
+        ..desired("a")
+    };
+    assert_eq!(lines(&nobody, &held), ["members -ann"]);
+    // Exactly these: nothing needs to be remembered, and nothing is.
+    let exact = wanting(true, &[(1, "ann")]);
+    let _ = Group::report(&exact, &held, &mut status, Timestamp::UNIX_EPOCH);
+    assert!(status.added_members.is_empty());
+    // More than can be remembered: said.
+    let many: Vec<(u128, String)> = (0..1500).map(|id| (id, format!("u{id}"))).collect();
+    let many: Vec<(u128, &str)> = many.iter().map(|(id, name)| (*id, &**name)).collect();
+    let many = wanting(false, &many);
+    Group::prepare(&many, &group("a"), &mut status);
+    assert_eq!(status.added_members.len(), REMEMBERED);
+    let report = Group::report(&many, &group("a"), &mut status, Timestamp::UNIX_EPOCH);
+    assert!(report.notes.iter().any(|note| note.type_ == "MembersStay"));
 }

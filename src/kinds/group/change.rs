@@ -1,0 +1,151 @@
+//! The calls that change a group, and how they read.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use super::people::{Wanted, pending_count};
+use crate::api::GroupStatus;
+use crate::coder::{CreateGroup, UpdateGroup, UserId};
+use crate::engine::Deviation;
+use crate::kinds::field::{Differences, Field};
+
+/// One call adds and removes at most this many members: what it costs the server grows with them.
+pub(super) const SLICE: usize = 500;
+
+/// One call.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// `POST /organizations/{id}/groups`.
+    Create(CreateGroup),
+    /// `PATCH /groups/{id}`.
+    Update {
+        /// A rename.
+        name: Option<Field<String>>,
+        /// May be cleared.
+        display_name: Option<Field<String>>,
+        /// May be cleared.
+        avatar_url: Option<Field<String>>,
+        /// Credits.
+        quota_allowance: Option<Field<i32>>,
+    },
+    /// `PATCH /groups/{id}`, members only: a refusal of these must not undo the rest.
+    Members(Slice),
+    /// The same for the user that owns prebuilt workspaces.
+    Prebuilds(bool),
+}
+
+/// Some of the members that are missing, and of those that are too many.
+#[derive(Clone, Debug)]
+pub struct Slice {
+    /// Who is missing.
+    pub(super) add: Vec<UserId>,
+    /// Who is too many.
+    pub(super) remove: Vec<UserId>,
+    /// All that this is a slice of, in words.
+    whole: Arc<Whole>,
+}
+
+#[derive(Debug)]
+struct Whole {
+    add: Vec<String>,
+    remove: Vec<String>,
+}
+
+/// The calls that make the members those who are wanted.
+pub(super) fn of_members(wanted: &Wanted, held: &BTreeMap<UserId, String>) -> Vec<Change> {
+    let (add, remove) = wanted.differences(held);
+    let whole = Arc::new(Whole {
+        add: add.values().cloned().collect(),
+        remove: remove.values().cloned().collect(),
+    });
+    let removals = remove.keys().map(|id| (*id, false));
+    let all: Vec<(UserId, bool)> = removals.chain(add.keys().map(|id| (*id, true))).collect();
+    let some = |users: &[(UserId, bool)], wanted: bool| {
+        let users = users.iter().filter(|(_, add)| *add == wanted);
+        users.map(|(id, _)| *id).collect()
+    };
+    all.chunks(SLICE)
+        .map(|users| {
+            Change::Members(Slice {
+                add: some(users, true),
+                remove: some(users, false),
+                whole: Arc::clone(&whole),
+            })
+        })
+        .collect()
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create(request) => write!(f, "create group {}", request.name),
+            Self::Update { .. } | Self::Members(_) | Self::Prebuilds(_) => self.differences().fmt(f),
+        }
+    }
+}
+
+impl Change {
+    /// What somebody else did that this sets right.
+    pub(super) fn deviations(&self, before: &GroupStatus) -> Vec<Deviation> {
+        match self {
+            Self::Create(_) => vec![Deviation::deleted()],
+            // Those who were waited for have come; that is nobody's doing.
+            Self::Members(slice) if slice.whole.remove.is_empty() && slice.whole.add.len() <= pending_count(before) => {
+                Vec::new()
+            }
+            // Nobody can see it: what differs is the spec.
+            Self::Prebuilds(_) => Vec::new(),
+            Self::Update { .. } | Self::Members(_) => self.differences().deviations(),
+        }
+    }
+
+    /// What is sent to a group that is there.
+    pub(super) fn request(&self) -> Option<UpdateGroup> {
+        let members = |add_users, remove_users| UpdateGroup {
+            add_users,
+            remove_users,
+            ..UpdateGroup::default()
+        };
+        let prebuilds = || vec![UserId::PREBUILDS];
+        match self {
+            Self::Create(_) => None,
+            Self::Update {
+                name,
+                display_name,
+                avatar_url,
+                quota_allowance,
+            } => Some(UpdateGroup {
+                name: Field::to(name.as_ref()),
+                display_name: Field::to(display_name.as_ref()),
+                avatar_url: Field::to(avatar_url.as_ref()),
+                quota_allowance: Field::to(quota_allowance.as_ref()),
+                ..UpdateGroup::default()
+            }),
+            Self::Members(slice) => Some(members(slice.add.clone(), slice.remove.clone())),
+            Self::Prebuilds(true) => Some(members(prebuilds(), Vec::new())),
+            Self::Prebuilds(false) => Some(members(Vec::new(), prebuilds())),
+        }
+    }
+
+    fn differences(&self) -> Differences {
+        let differences = Differences::default();
+        let prebuilds = || vec!["prebuilds".to_owned()];
+        match self {
+            Self::Create(_) => differences,
+            Self::Update {
+                name,
+                display_name,
+                avatar_url,
+                quota_allowance,
+            } => differences
+                .and("name", name.as_ref())
+                .and("displayName", display_name.as_ref())
+                .and("avatarURL", avatar_url.as_ref())
+                .and("quotaAllowance", quota_allowance.as_ref()),
+            Self::Members(slice) => differences.list("members", slice.whole.add.clone(), slice.whole.remove.clone()),
+            Self::Prebuilds(true) => differences.list("members", prebuilds(), Vec::new()),
+            Self::Prebuilds(false) => differences.list("members", Vec::new(), prebuilds()),
+        }
+    }
+}
