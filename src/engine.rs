@@ -42,6 +42,9 @@ use connection::Connections;
 use pass::claims::Claims;
 use pass::fights::Fights;
 
+/// The longest note of an event, in bytes.
+const NOTE_MAX: usize = 1024;
+
 /// What all passes share.
 pub struct Engine {
     /// Kubernetes.
@@ -82,7 +85,8 @@ impl Engine {
             type_,
             reason: reason.to_owned(),
             action: "Reconcile".to_owned(),
-            note: Some(note),
+            // The API server takes no longer one.
+            note: Some(conditions::cut(&note, NOTE_MAX).into_owned()),
             related: None,
         };
         if let Err(error) = self.events.publish(object, &event).await {

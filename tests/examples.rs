@@ -179,7 +179,7 @@ async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connec
 
     let cx = example.offline.cx(to, object);
     let desired = R::resolve(&cx, object).await?;
-    if let Some(organization) = R::organization(&desired) {
+    for organization in R::organizations(Some(&desired), None) {
         access::check_organization(access.as_ref(), instance, &namespace, organization)?;
     }
     let from_nothing = R::plan(&desired, None);
@@ -227,7 +227,12 @@ async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connec
                 // Its token would have no Secret to go to.
                 continue;
             }
-            observed = Some(R::apply(&cx, &desired, observed.as_ref(), &change).await?);
+            let after = R::apply(&cx, &desired, observed.as_ref(), &change).await?;
+            observed = Some(if R::creates(&change) {
+                R::complete(&cx, &desired, after).await?
+            } else {
+                after
+            });
             if R::creates(&change) {
                 break;
             }

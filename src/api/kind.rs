@@ -40,6 +40,16 @@ pub trait Object:
     /// The status as last read, absent on an object that no pass has touched.
     fn status(&self) -> Option<&Self::Status>;
 
+    /// Takes the status away from this copy: it says nothing about this object.
+    fn clear_status(&mut self);
+
+    /// The status, if it was written for this very object. Another's comes along with an object from a backup.
+    fn own_status(&self) -> Option<&Self::Status> {
+        let uid = self.uid();
+        self.status()
+            .filter(|status| status.common().uid.is_none() || status.common().uid == uid)
+    }
+
     /// Namespace and name.
     fn key(&self) -> ObjectKey {
         ObjectKey {
@@ -96,7 +106,7 @@ pub trait Kind: Object<Status: KindStatus> {
 
 /// The status of a [`Kind`].
 pub trait KindStatus: ObjectStatus {
-    /// Whether it names an object in Coder that a deletion would have to deal with.
+    /// Whether it holds an object in Coder that a deletion would have to deal with.
     fn has_remote(&self) -> bool;
 }
 
@@ -109,6 +119,10 @@ macro_rules! object {
 
             fn status(&self) -> Option<&$status> {
                 self.status.as_ref()
+            }
+
+            fn clear_status(&mut self) {
+                self.status = None;
             }
         }
 
@@ -145,7 +159,7 @@ macro_rules! kind {
 
         impl $crate::api::KindStatus for $status {
             fn has_remote(&self) -> bool {
-                self.id.is_some()
+                self.common.holds()
             }
         }
     };

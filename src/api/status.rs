@@ -24,6 +24,15 @@ pub struct CommonStatus {
     #[schemars(schema_with = "conditions_schema")]
     pub conditions: Vec<Condition>,
 
+    /// The uid of the custom resource that this status was written for. One that came back from a backup has another: then
+    /// nothing in here counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+
+    /// Id of the deployment in which the object was made or taken over. In another one nothing is held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deployment: Option<String>,
+
     /// Whether the operator created the object in Coder or took over an existing one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
@@ -47,6 +56,8 @@ impl Default for CommonStatus {
         Self {
             observed_generation: NEVER_OBSERVED,
             conditions: Vec::new(),
+            uid: None,
+            deployment: None,
             origin: None,
             effective_deletion_policy: None,
             pending_creation: None,
@@ -60,6 +71,12 @@ impl CommonStatus {
     #[must_use]
     pub fn condition(&self, type_: &str) -> Option<&Condition> {
         self.conditions.iter().find(|condition| condition.type_ == type_)
+    }
+
+    /// Whether an object in Coder is held, or may have been made by a creation whose outcome is not recorded.
+    #[must_use]
+    pub fn holds(&self) -> bool {
+        self.origin.is_some() || self.pending_creation.is_some()
     }
 
     /// Whether the condition of that type is there and True.

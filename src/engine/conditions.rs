@@ -3,6 +3,8 @@
 //! `Ready` is always there. `Reconciling` (work goes on, or waits) and `Stalled` (a human must act) are there only while
 //! true and never together. `Synced` tells whether Coder equalled the spec at the last look. All else is information.
 
+use std::borrow::Cow;
+
 use k8s_controller::conditions::ConditionStatus::{self, False, True, Unknown};
 use k8s_controller::conditions::{DesiredCondition, remove, set};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -39,6 +41,21 @@ const OWN: [&str; 8] = [
     REFERENCES_RESOLVED,
 ];
 
+/// The longest message of a condition, in bytes. The API server refuses more than 32 KiB, and with it the whole status.
+pub const MESSAGE_MAX: usize = 4096;
+
+/// The text, cut to at most `max` bytes with a count of what was cut.
+#[must_use]
+pub fn cut(text: &str, max: usize) -> Cow<'_, str> {
+    if text.len() <= max {
+        return Cow::Borrowed(text);
+    }
+    // Room for the longest count.
+    let end = text.floor_char_boundary(max.saturating_sub(32));
+    let (kept, rest) = text.split_at(end);
+    Cow::Owned(format!("{kept} … ({} bytes more)", rest.len()))
+}
+
 /// How a pass ended.
 #[derive(Debug)]
 pub enum Verdict<'a> {
@@ -60,7 +77,8 @@ pub enum Verdict<'a> {
 /// Writes the verdict into the conditions of an object of that generation.
 pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdict: &Verdict<'_>) {
     let mut put = |type_: &str, status: ConditionStatus, reason: Reason, message: &str| {
-        let desired = DesiredCondition::new(type_, status, reason.as_str(), message).observed_generation(generation);
+        let message = cut(message, MESSAGE_MAX);
+        let desired = DesiredCondition::new(type_, status, reason.as_str(), &*message).observed_generation(generation);
         let _ = set(conditions, desired);
     };
     let mut keep: Vec<&str> = vec![READY, SYNCED];
@@ -141,14 +159,15 @@ pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[N
     }
     let mut new = Vec::new();
     for note in notes {
+        let message = cut(&note.message, MESSAGE_MAX);
         let before = conditions
             .iter()
             .find(|condition| condition.type_ == note.type_)
             .cloned();
-        if before.is_none_or(|before| before.message != note.message) {
+        if before.is_none_or(|before| before.message != message) {
             new.push(note.clone());
         }
-        let desired = DesiredCondition::new(note.type_, True, note.reason, &*note.message);
+        let desired = DesiredCondition::new(note.type_, True, note.reason, &*message);
         let _ = set(conditions, desired.observed_generation(generation));
     }
     new
@@ -157,6 +176,15 @@ pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[N
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_is_cut_between_letters_and_says_how_much_is_missing() {
+        assert_eq!(cut("short", 64), "short");
+        let long = "ä".repeat(40_000);
+        let message = cut(&long, MESSAGE_MAX);
+        assert!(message.len() <= MESSAGE_MAX, "{}", message.len());
+        assert!(message.ends_with(" bytes more)"), "{message}");
+    }
 
     fn conditions(verdicts: &[Verdict<'_>]) -> Vec<(String, String)> {
         let mut conditions = Vec::new();

@@ -26,6 +26,14 @@ pub enum Error {
         /// A stable sentence that names it.
         message: String,
     },
+    /// Something in Coder must change first, and nothing may tell of it: tried again with backoff, and woken by what tells.
+    #[error("{message}")]
+    Retrying {
+        /// What for.
+        reason: Reason,
+        /// A stable sentence that names it.
+        message: String,
+    },
     /// A human must change the spec, a Secret, a permission or the licence.
     #[error("{message}")]
     Terminal {
@@ -185,7 +193,7 @@ impl Error {
             Self::Fetch(error) => of_coder(error),
             // A conflict says that the object was read too early.
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 409 => Disposition::Superseded,
-            Self::Kubernetes(_) | Self::NotConverging(_) => Disposition::Transient(None),
+            Self::Kubernetes(_) | Self::NotConverging(_) | Self::Retrying { .. } => Disposition::Transient(None),
             Self::Undeletable(error) => error.disposition(),
             Self::Waiting { .. } => Disposition::Waiting,
             Self::Terminal { .. } => Disposition::Terminal,
@@ -201,7 +209,7 @@ impl Error {
             Self::Fetch(error) => reason_of_coder(error.class()),
             Self::Undeletable(error) => error.reason(),
             Self::Kubernetes(_) => Reason::KubernetesError,
-            Self::Waiting { reason, .. } | Self::Terminal { reason, .. } => *reason,
+            Self::Waiting { reason, .. } | Self::Retrying { reason, .. } | Self::Terminal { reason, .. } => *reason,
             Self::NotConverging(_) => Reason::NotConverging,
             Self::Superseded => Reason::Superseded,
         }

@@ -74,7 +74,10 @@ pub async fn run<R: Remote>(
     recent: &Recent<R::Kind>,
     object: Arc<R::Kind>,
 ) -> Ended {
-    let object = recent.newest(object);
+    let mut object = recent.newest(object);
+    if object.own_status().is_none() && object.status().is_some() {
+        Arc::make_mut(&mut object).clear_status();
+    }
     let me = Reference {
         kind: R::Kind::KIND,
         key: object.key(),
@@ -137,14 +140,21 @@ impl<R: Remote> Pass<'_, R> {
         let what = name_of::<R>(&key);
         let found = self.find(&cx, &desired, &key).await?;
         self.claim_found(&connection, &found)?;
+        self.authorize_organizations(&connection, Some(&desired), found.any())?;
         let decision = adoption::decide(found, policy, &what)?;
         let mut observed = self.take(decision).await?;
         let mut done = Vec::new();
+        let mut left = Vec::new();
         for _ in 0..ROUNDS {
             if let Some(observed) = &observed {
                 R::check(&desired, observed)?;
             }
             let changes = R::plan(&desired, observed.as_ref());
+            let before = std::mem::replace(&mut left, changes.iter().map(ToString::to_string).collect::<Vec<_>>());
+            // The very same again: Coder takes it and does not do it.
+            if !left.is_empty() && left == before {
+                break;
+            }
             let Some(now) = observed.clone().filter(|_| changes.is_empty()) else {
                 self.require_finalizer().await?;
                 if let Some(observed) = &observed {
@@ -160,8 +170,6 @@ impl<R: Remote> Pass<'_, R> {
             let report = R::report(&desired, &now, &mut self.status, (self.engine.now)());
             return Ok(self.with_fights(report));
         }
-        let changes = R::plan(&desired, observed.as_ref());
-        let left: Vec<String> = changes.iter().map(ToString::to_string).collect();
         Err(Error::NotConverging(left.join("; ")))
     }
 
@@ -170,7 +178,15 @@ impl<R: Remote> Pass<'_, R> {
         let connection = self.connect()?;
         let (desired, key) = self.desire(&connection).await?;
         let cx = self.cx(&connection, self.since)?;
-        let Found { owned, pending, named } = self.find(&cx, &desired, &key).await?;
+        let found = self.find(&cx, &desired, &key).await?;
+        self.authorize_organizations(&connection, Some(&desired), found.any())?;
+        // Whoever holds something and finds another under its name must be told, as when it manages.
+        let holds = self.status.common().origin.is_some();
+        let is_another = holds && found.owned.is_none() && found.named.is_some();
+        if is_another && self.adoption_policy(&connection) == AdoptionPolicy::Never {
+            return Err(adoption::already_exists(&name_of::<R>(&key)));
+        }
+        let Found { owned, pending, named } = found;
         let Some(observed) = owned.or(pending).or(named) else {
             let message = format!(
                 "{} does not exist in Coder and mode is Observe: nothing is created",
@@ -180,7 +196,12 @@ impl<R: Remote> Pass<'_, R> {
         };
         R::check(&desired, &observed)?;
         let changes = R::plan(&desired, Some(&observed));
-        let report = R::report(&desired, &observed, &mut self.status, (self.engine.now)());
+        let mut status = self.status.clone();
+        let report = R::report(&desired, &observed, &mut status, (self.engine.now)());
+        // To look is not to take: what is held stays what it was.
+        if !is_another {
+            self.status = status;
+        }
         let drift = (!changes.is_empty()).then(|| self.drift_of(&changes));
         if let Some(drift) = &drift
             && self
@@ -206,7 +227,38 @@ impl<R: Remote> Pass<'_, R> {
         let connection = self.engine.connections.get(&instance)?;
         self.connection = Some(Arc::clone(&connection));
         self.authorize(&connection)?;
+        if self.is_held_elsewhere(&connection) {
+            self.forget_status();
+        }
         Ok(connection)
+    }
+
+    /// Whether the status speaks of an object in another deployment: an id says nothing here.
+    pub(in crate::engine) fn is_held_elsewhere(&self, connection: &Connection) -> bool {
+        let there = self.status.common().deployment.as_ref();
+        there.is_some_and(|there| *there != connection.link.deployment.to_string())
+    }
+
+    fn forget_status(&mut self) {
+        Arc::make_mut(&mut self.object).clear_status();
+        self.before = StatusOf::<R>::default();
+        self.status = StatusOf::<R>::default();
+    }
+
+    /// Whether the instance grants every organization that a write would touch: the wanted one, and the one in which the
+    /// object is.
+    pub(in crate::engine) fn authorize_organizations(
+        &self,
+        connection: &Connection,
+        desired: Option<&R::Desired>,
+        observed: Option<&R::Observed>,
+    ) -> Result<(), Error> {
+        let namespace = &self.me.key.namespace;
+        R::organizations(desired, observed)
+            .into_iter()
+            .try_for_each(|organization| {
+                access::check_organization(connection.access.as_ref(), &connection.key, namespace, organization)
+            })
     }
 
     /// Whether the instance grants its use to this object.
@@ -228,10 +280,7 @@ impl<R: Remote> Pass<'_, R> {
     async fn desire(&mut self, connection: &Arc<Connection>) -> Result<(R::Desired, String), Error> {
         let cx = self.cx(connection, self.since)?;
         let desired = R::resolve(&cx, &self.object).await?;
-        if let Some(organization) = R::organization(&desired) {
-            let namespace = &self.me.key.namespace;
-            access::check_organization(connection.access.as_ref(), &connection.key, namespace, organization)?;
-        }
+        self.authorize_organizations(connection, Some(&desired), None)?;
         self.show_deletion_policy();
         let key = R::key(&desired);
         Ok((desired, key))
@@ -258,7 +307,7 @@ impl<R: Remote> Pass<'_, R> {
             if found.owned.is_some() {
                 return Ok(found);
             }
-            R::believe_gone(cx, desired).await?;
+            R::believe_gone(cx, &identity).await?;
         }
         found.named = R::observe(cx, Some(desired), Target::Key(key)).await?;
         Ok(found)
@@ -346,6 +395,10 @@ impl<R: Remote> Pass<'_, R> {
             }
             if creates {
                 self.record_creation(desired, observed.as_ref()).await?;
+                if let Some(made) = observed {
+                    let cx = self.cx(connection, self.since)?;
+                    observed = Some(R::complete(&cx, desired, made).await?);
+                }
                 break;
             }
         }

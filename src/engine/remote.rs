@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use crate::api::{DeletionPolicy, Kind, Object, Origin};
 use crate::engine::cx::Cx;
 use crate::engine::error::{Error, Reason};
+use crate::engine::pass::StatusOf;
 use crate::engine::pass::drift::Deviation;
 use crate::metrics::Samples;
 
@@ -36,26 +37,27 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// deployment, equal exactly when Coder would refuse the second one.
     fn key(desired: &Self::Desired) -> String;
 
-    /// The organization that it belongs to or is, by name, as far as access to the connection depends on it.
-    fn organization(desired: &Self::Desired) -> Option<&str>;
+    /// The organizations that a write would touch, by their names in Coder: those that are wanted and those that are there.
+    /// The instance must grant all of them.
+    fn organizations<'a>(desired: Option<&'a Self::Desired>, observed: Option<&'a Self::Observed>) -> Vec<&'a str>;
 
     /// What the status says of where it is.
     fn identity(status: &<Self::Kind as Object>::Status) -> Option<Self::Identity>;
 
     /// What Coder holds, from the mirror: as much of it as `desired` asks for, the least when a deletion asks. `None`
-    /// only when the list that shows it does not have it.
+    /// only when the list that shows it does not have it, or has something else under the same id.
     fn observe(
         cx: &Cx<'_>,
         desired: Option<&Self::Desired>,
         target: Target<'_, Self::Identity>,
     ) -> impl Future<Output = Result<Option<Self::Observed>, Error>> + Send;
 
-    /// Whether an object that the status knows and the list does not show is gone. Asked before anything is made again:
-    /// some lists leave out what the token may not read.
+    /// Whether an object that the status knows and the list does not show is gone. Asked before anything is made again, and
+    /// before a deletion counts as done: some lists leave out what the token may not read.
     ///
     /// # Errors
     /// When the token might simply not see it.
-    fn believe_gone(_cx: &Cx<'_>, _desired: &Self::Desired) -> impl Future<Output = Result<(), Error>> + Send {
+    fn believe_gone(_cx: &Cx<'_>, _identity: &Self::Identity) -> impl Future<Output = Result<(), Error>> + Send {
         async { Ok(()) }
     }
 
@@ -70,6 +72,10 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// The calls that make Coder agree. Pure. Empty when it does; a first one that creates when there is nothing.
     fn plan(desired: &Self::Desired, observed: Option<&Self::Observed>) -> Vec<Self::Change>;
 
+    /// What must stand in the status before the first call of a plan, so that a crash after it is no loss: what this object
+    /// manages, and what it adds to lists that it shares with others.
+    fn prepare(_desired: &Self::Desired, _observed: &Self::Observed, _status: &mut StatusOf<Self>) {}
+
     /// Whether the change makes a new object in Coder. After it, the rest of the plan is made anew.
     fn creates(change: &Self::Change) -> bool;
 
@@ -77,17 +83,23 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// generation was in sync before). None for what was waited for, or asked for otherwise.
     fn deviations(change: &Self::Change, before: &<Self::Kind as Object>::Status) -> Vec<Deviation>;
 
-    /// Writes into the status what must be known of the next calls even if their answers never arrive. It is stored before
-    /// they are made.
-    fn prepare(_desired: &Self::Desired, _observed: &Self::Observed, _status: &mut <Self::Kind as Object>::Status) {}
-
-    /// Makes the call. Answers with what Coder holds afterwards.
+    /// Makes the call. Answers with what Coder holds afterwards. A call that creates reads nothing more: what its answer does
+    /// not show is read by [`Remote::complete`], when the creation is recorded.
     fn apply(
         cx: &Cx<'_>,
         desired: &Self::Desired,
         observed: Option<&Self::Observed>,
         change: &Self::Change,
     ) -> impl Future<Output = Result<Self::Observed, Error>> + Send;
+
+    /// Adds what the answer to a creation did not show.
+    fn complete(
+        _cx: &Cx<'_>,
+        _desired: &Self::Desired,
+        observed: Self::Observed,
+    ) -> impl Future<Output = Result<Self::Observed, Error>> + Send {
+        async { Ok(observed) }
+    }
 
     /// Writes the identity and the facts that users want to see into the status, and says what else is worth saying.
     fn report(

@@ -31,6 +31,21 @@ pub(super) async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, w
     ))
 }
 
+/// Absence from a list that is empty to all but owners.
+///
+/// # Errors
+/// `Forbidden`, when the token is no owner's.
+pub(super) fn believe_of_owners(cx: &Cx<'_>, what: &str) -> Result<(), Error> {
+    if cx.connection.user.has_role("owner") {
+        return Ok(());
+    }
+    let message = format!(
+        "{what} is not to be seen with this token: only an Owner sees it; use an Owner's token than that of {}",
+        cx.connection.user.username
+    );
+    Err(Error::terminal(Reason::Forbidden, message))
+}
+
 /// Whether the token's user has a role in that organization that reads all of its groups.
 async fn administers(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, Error> {
     const ROLES: [&str; 3] = ["organization-admin", "organization-user-admin", "organization-auditor"];

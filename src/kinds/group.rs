@@ -39,6 +39,8 @@ pub struct Desired {
 #[derive(Clone, Debug)]
 pub struct Observed {
     pub(super) group: GroupItem,
+    /// The name of the organization that it is in.
+    pub(super) organization: String,
     /// Whether the user that owns prebuilt workspaces was added: Coder never shows it among the members.
     pub(super) prebuilds: bool,
 }
@@ -98,8 +100,12 @@ impl Remote for Group {
         format!("{}/{}", desired.organization.id, desired.name)
     }
 
-    fn organization(desired: &Desired) -> Option<&str> {
-        Some(&desired.organization.name)
+    fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
+        let wanted = desired.map(|desired| &*desired.organization.name);
+        wanted
+            .into_iter()
+            .chain(observed.map(|held| &*held.organization))
+            .collect()
     }
 
     fn identity(status: &GroupStatus) -> Option<Identity> {
@@ -112,42 +118,40 @@ impl Remote for Group {
 
     async fn observe(
         cx: &Cx<'_>,
-        desired: Option<&Desired>,
+        _: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
-        match target {
+        let within: OrganizationId = match target {
+            Target::Identity(identity) => identity.organization,
+            Target::Key(key) => match key.split_once('/').map(|(organization, _)| organization.parse()) {
+                Some(Ok(organization)) => organization,
+                Some(Err(_)) | None => return Ok(None),
+            },
+        };
+        // What is left behind the id of a deleted organization is no group any more: newer servers still list it, older ones
+        // say 404.
+        let Some(organization) = cx.get(&Organizations, &within.to_string()).await? else {
+            return Ok(None);
+        };
+        let (group, prebuilds) = match target {
             Target::Identity(identity) => {
-                // Its organization was deleted and made anew. What is left behind the old id is no group any more: newer
-                // servers still list it, older ones say 404.
-                let moved = desired.is_some_and(|desired| desired.organization.id != identity.organization);
-                if moved
-                    && cx
-                        .get(&Organizations, &identity.organization.to_string())
-                        .await?
-                        .is_none()
-                {
-                    return Ok(None);
-                }
-                let group = cx.get(&Groups(identity.organization), &identity.id.to_string()).await?;
-                Ok(group.map(|group| Observed {
-                    group,
-                    prebuilds: identity.prebuilds,
-                }))
+                let group = cx.get(&Groups(within), &identity.id.to_string()).await?;
+                (group, identity.prebuilds)
             }
             Target::Key(key) => {
-                let Some((organization, name)) = key.split_once('/') else {
-                    return Ok(None);
-                };
-                let Ok(organization) = organization.parse() else {
-                    return Ok(None);
-                };
-                let group = cx.find(&Groups(organization), |group| group.name == name).await?;
-                Ok(group.map(|group| Observed {
-                    group,
-                    prebuilds: false,
-                }))
+                let name = key.split_once('/').map_or(key, |(_, name)| name);
+                (cx.find(&Groups(within), |group| group.name == name).await?, false)
             }
-        }
+        };
+        Ok(group.map(|group| Observed {
+            group,
+            organization: organization.name,
+            prebuilds,
+        }))
+    }
+
+    async fn believe_gone(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {
+        absence::believe(cx, Some(identity.organization), "the group").await
     }
 
     fn check(desired: &Desired, observed: &Observed) -> Result<(), Error> {
@@ -168,7 +172,7 @@ impl Remote for Group {
             quota_allowance,
             members,
         } = desired;
-        let Some(Observed { group, prebuilds }) = observed else {
+        let Some(Observed { group, prebuilds, .. }) = observed else {
             return vec![Change::Create(CreateGroup {
                 name: name.clone(),
                 display_name: display_name.clone(),
@@ -222,6 +226,7 @@ impl Remote for Group {
             cx.put(&groups, made.clone());
             return Ok(Observed {
                 group: made,
+                organization: desired.organization.name.clone(),
                 prebuilds: false,
             });
         }
@@ -237,12 +242,16 @@ impl Remote for Group {
             Ok(group) => {
                 let group: GroupItem = group.into();
                 cx.put(&groups, group.clone());
-                Ok(Observed { group, prebuilds })
+                Ok(Observed {
+                    group,
+                    prebuilds,
+                    ..observed.clone()
+                })
             }
             // It was there already: Coder never shows it, so that nobody can know.
             Err(error) if matches!(change, Change::Prebuilds(true)) && error.is_already_member() => Ok(Observed {
-                group: observed.group.clone(),
                 prebuilds,
+                ..observed.clone()
             }),
             // Somebody else changed the members, or left the organization, since they were read: read again.
             Err(error) if error.is_already_member() || error.is_not_a_member() => {
@@ -255,7 +264,7 @@ impl Remote for Group {
     }
 
     fn report(desired: &Desired, observed: &Observed, status: &mut GroupStatus, _: Timestamp) -> Report {
-        let Observed { group, prebuilds } = observed;
+        let Observed { group, prebuilds, .. } = observed;
         status.id = Some(group.id.to_string());
         status.name = Some(group.name.clone());
         status.organization_id = Some(desired.organization.id.to_string());

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
+use super::absence;
 use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin, ReplacedLicense};
 use crate::coder::{self, Class, DeploymentId, Entitlements, LicenseClaims, LicenseId};
 use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
@@ -114,8 +115,8 @@ impl Remote for License {
         desired.digest.clone()
     }
 
-    fn organization(_: &Desired) -> Option<&str> {
-        None
+    fn organizations<'a>(_: Option<&'a Desired>, _: Option<&'a Observed>) -> Vec<&'a str> {
+        Vec::new()
     }
 
     fn identity(status: &LicenseStatus) -> Option<Identity> {
@@ -159,6 +160,10 @@ impl Remote for License {
             unproven,
             entitlements,
         }))
+    }
+
+    async fn believe_gone(cx: &Cx<'_>, _: &Identity) -> Result<(), Error> {
+        absence::believe_of_owners(cx, "the licence")
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {

@@ -126,8 +126,12 @@ impl Remote for Organization {
         desired.name.to_ascii_lowercase()
     }
 
-    fn organization(desired: &Desired) -> Option<&str> {
-        Some(&desired.name)
+    fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
+        let wanted = desired.map(|desired| &*desired.name);
+        wanted
+            .into_iter()
+            .chain(observed.map(|held| &*held.organization.name))
+            .collect()
     }
 
     fn identity(status: &OrganizationStatus) -> Option<OrganizationId> {
@@ -153,7 +157,7 @@ impl Remote for Organization {
     }
 
     // Who does not see all organizations may not make one either.
-    async fn believe_gone(cx: &Cx<'_>, _: &Desired) -> Result<(), Error> {
+    async fn believe_gone(cx: &Cx<'_>, _: &OrganizationId) -> Result<(), Error> {
         absence::believe(cx, None, "the organization").await
     }
 
@@ -214,17 +218,17 @@ impl Remote for Organization {
         }
     }
 
-    async fn apply(
-        cx: &Cx<'_>,
-        desired: &Desired,
-        observed: Option<&Observed>,
-        change: &Change,
-    ) -> Result<Observed, Error> {
+    async fn apply(cx: &Cx<'_>, _: &Desired, observed: Option<&Observed>, change: &Change) -> Result<Observed, Error> {
         match (change, observed) {
             (Change::Create(request), _) => {
                 let made = cx.coder().create_organization(request).await?;
-                cx.put(&Organizations, Organizations::without_volatile(made.clone()));
-                with_settings(cx, Some(desired), Organizations::without_volatile(made)).await
+                let organization = Organizations::without_volatile(made);
+                cx.put(&Organizations, organization.clone());
+                Ok(Observed {
+                    organization,
+                    everyone_quota: None,
+                    sharing: None,
+                })
             }
             (_, None) => Err(Error::Superseded),
             (
@@ -286,6 +290,10 @@ impl Remote for Organization {
         }
     }
 
+    async fn complete(cx: &Cx<'_>, desired: &Desired, observed: Observed) -> Result<Observed, Error> {
+        with_settings(cx, Some(desired), observed.organization).await
+    }
+
     fn report(_: &Desired, observed: &Observed, status: &mut OrganizationStatus, _: Timestamp) -> Report {
         status.id = Some(observed.organization.id.to_string());
         status.name = Some(observed.organization.name.clone());
@@ -320,9 +328,7 @@ impl Remote for Organization {
         if organization.is_default {
             return Err(deletion_refused("the default organization is never deleted"));
         }
-        if !refuses_by_itself(&cx.connection.version) {
-            look_first(cx, *id, &organization.name).await?;
-        }
+        look_first(cx, *id, &organization.name).await?;
         match cx.coder().delete_organization(*id).await {
             Ok(()) => {}
             Err(error) if error.is_absent() => absence::believe(cx, None, "the organization").await?,
@@ -368,11 +374,6 @@ async fn with_settings(
             .map(|settings| settings.owners);
     }
     Ok(observed)
-}
-
-/// From v2.20 on Coder refuses to delete an organization that still holds anything, and says what.
-fn refuses_by_itself(version: &str) -> bool {
-    coder::is_at_least(version, (2, 20))
 }
 
 fn owners(sharing: WorkspaceSharing) -> ShareableOwners {

@@ -158,8 +158,8 @@ impl Remote for WorkspaceProxy {
         desired.name.to_ascii_lowercase()
     }
 
-    fn organization(_: &Desired) -> Option<&str> {
-        None
+    fn organizations<'a>(_: Option<&'a Desired>, _: Option<&'a Observed>) -> Vec<&'a str> {
+        Vec::new()
     }
 
     fn identity(status: &WorkspaceProxyStatus) -> Option<ProxyId> {

@@ -95,7 +95,7 @@ async fn organization_on(test: &str, profile: Profile) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_organization_that_holds_what_others_made_stays_and_the_servers_list_says_what() {
+async fn an_organization_that_holds_what_others_made_stays_and_says_what_it_holds() {
     simulated_only!("it acts behind the server's back");
     let world = organization_on("blocked-main", Profile::Main).await;
     fill(&world);
@@ -104,7 +104,7 @@ async fn an_organization_that_holds_what_others_made_stays_and_the_servers_list_
         .wait("organization", blocked::<CoderOrganization>("DependentsExist"))
         .await;
     let text = message(&object, "DeletionBlocked");
-    let list = "This organization has 2 templates, 1 member, 1 group, 1 provisioner key that must be deleted first.";
+    let list = "still holds 1 group (foreign), 1 member (ann), 2 templates (template-1, template-2), 1 provisioner key (cluster):";
     assert!(text.contains(list) && text.contains(WAY_OUT), "{text}");
     assert!(!object.finalizers().is_empty());
     assert!(world.coder.sim().group("organization", "foreign").is_some());

@@ -31,6 +31,7 @@ mod examples;
 mod feed;
 mod fight;
 mod group;
+mod held;
 mod instance;
 mod leader;
 mod license;

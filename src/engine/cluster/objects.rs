@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Api, Client, ResourceExt};
+use kube::{Api, Client};
 use secrecy::SecretString;
 
 use crate::api::{Kind, KindStatus, ObjectKey, Reference, Scope};
@@ -202,7 +202,7 @@ impl<K: Kind> KindStore for Cache<K> {
                     key: object.key(),
                 },
                 scope: K::SCOPE,
-                has_remote: !object.finalizers().is_empty() || object.status().is_some_and(KindStatus::has_remote),
+                has_remote: object.own_status().is_some_and(KindStatus::has_remote),
             })
             .collect()
     }

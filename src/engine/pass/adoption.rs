@@ -14,6 +14,13 @@ pub struct Found<O> {
     pub named: Option<O>,
 }
 
+impl<O> Found<O> {
+    /// Whatever was found.
+    pub fn any(&self) -> Option<&O> {
+        self.owned.as_ref().or(self.pending.as_ref()).or(self.named.as_ref())
+    }
+}
+
 /// What to do.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Decision<O> {

@@ -140,7 +140,7 @@ impl<R: Remote> Pass<'_, R> {
             None => Vec::new(),
         };
         if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
-            let message = error.to_string();
+            let message = conditions::cut(&error.to_string(), conditions::MESSAGE_MAX).into_owned();
             let ready = self.before.common().condition(conditions::READY);
             if ready.is_none_or(|ready| ready.message != message) {
                 self.tell(EventType::Warning, error.reason(), message).await;
@@ -156,6 +156,7 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Writes the status if it differs from what the object has.
     pub(in crate::engine) async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+        self.bind();
         if self.object.status() == Some(&self.status) {
             return Ok(());
         }
@@ -172,6 +173,22 @@ impl<R: Remote> Pass<'_, R> {
                 self.recent.forget(self.object.as_ref());
                 Err(error)
             }
+        }
+    }
+
+    /// A status says whose it is, and in which deployment it holds something.
+    fn bind(&mut self) {
+        let uid = self.object.meta().uid.clone();
+        let deployment = self
+            .connection
+            .as_ref()
+            .map(|connection| connection.link.deployment.to_string());
+        let common = self.status.common_mut();
+        common.uid = uid;
+        if !common.holds() {
+            common.deployment = None;
+        } else if deployment.is_some() {
+            common.deployment = deployment;
         }
     }
 

@@ -48,7 +48,7 @@ impl<R: Remote> Pass<'_, R> {
         connection: &Connection,
         found: &Found<R::Observed>,
     ) -> Result<(), Error> {
-        let Some(observed) = found.owned.as_ref().or(found.pending.as_ref()).or(found.named.as_ref()) else {
+        let Some(observed) = found.any() else {
             return Ok(());
         };
         let id = R::held(&R::identify(observed));
@@ -98,7 +98,7 @@ impl<R: Remote> Pass<'_, R> {
     /// The other custom resources whose status says that they have the object with that id.
     pub(in crate::engine) fn holders(&self, connection: &Connection, id: &str) -> Vec<Claim> {
         let holds = |other: &Arc<R::Kind>| {
-            let status = other.status()?;
+            let status = other.own_status()?;
             status.common().origin?;
             let held = R::held(&R::identity(status)?);
             let there = self.engine.connections.last(&other.instance_key())?;

@@ -80,6 +80,11 @@ impl<R: Remote> Pass<'_, R> {
         let connection = self.engine.connections.for_deletion(&instance).map_err(with_way_out)?;
         self.keep_connection(&connection);
         self.authorize(&connection).map_err(with_way_out)?;
+        if self.is_held_elsewhere(&connection) {
+            return Ok(Farewell::Orphaned(
+                "it is in another deployment than the one behind the URL",
+            ));
+        }
         let cx = self.cx(&connection, self.since)?;
         // A creation whose answer never arrived may have left an object whose id nobody wrote down.
         let mut identities: Vec<R::Identity> = R::identity(&self.status).filter(|_| managed).into_iter().collect();
@@ -91,18 +96,26 @@ impl<R: Remote> Pass<'_, R> {
                     .map(|one| R::identify(&one)),
             );
         }
+        let mut farewell = Farewell::Nothing;
         for identity in &identities {
             if self.has_stronger_holder(&connection, identity) {
                 return Ok(Farewell::Orphaned("another custom resource manages it"));
             }
+            // A status is a claim: what is there is looked at before it is deleted.
+            let there = R::observe(&cx, None, Target::Identity(identity))
+                .await
+                .map_err(with_way_out)?;
+            let Some(there) = there else {
+                R::believe_gone(&cx, identity).await.map_err(with_way_out)?;
+                continue;
+            };
+            self.authorize_organizations(&connection, None, Some(&there))
+                .map_err(with_way_out)?;
             self.permit(&connection).await.map_err(with_way_out)?;
             R::delete(&cx, identity).await.map_err(with_way_out)?;
+            farewell = Farewell::Deleted;
         }
-        Ok(if identities.is_empty() {
-            Farewell::Nothing
-        } else {
-            Farewell::Deleted
-        })
+        Ok(farewell)
     }
 
     /// Whatever points at this object and still stands for something in Coder goes first.

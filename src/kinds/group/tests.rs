@@ -40,6 +40,7 @@ fn group(name: &str) -> Observed {
     };
     Observed {
         group,
+        organization: organization().name,
         prebuilds: false,
     }
 }
@@ -98,6 +99,7 @@ impl Model for Group {
                             members,
                             ..group
                         },
+                        organization: organization().name,
                         prebuilds,
                     }
                 },
@@ -168,8 +170,13 @@ fn user(id: u128) -> UserId {
 
 fn with_members(users: &[(u128, &str)]) -> Observed {
     let members = users.iter().map(|(id, name)| (user(*id), (*name).to_owned())).collect();
-    let Observed { group, prebuilds } = group("a");
+    let Observed {
+        group,
+        organization,
+        prebuilds,
+    } = group("a");
     Observed {
+        organization,
         group: GroupItem { members, ..group },
         prebuilds,
     }

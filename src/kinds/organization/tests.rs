@@ -133,22 +133,6 @@ impl Model for Organization {
 }
 
 #[test]
-fn only_newer_servers_refuse_by_themselves() {
-    for (version, refuses) in [
-        ("v2.16.1+abc", false),
-        ("v2.19.9", false),
-        ("v2.20.0", true),
-        ("v2.35.1+8b44bd6", true),
-        ("v3.0.0", true),
-        ("v2.34.0-devel+abc", true),
-        ("devel", false),
-        ("", false),
-    ] {
-        assert_eq!(refuses_by_itself(version), refuses, "{version}");
-    }
-}
-
-#[test]
 fn a_difference_reads_as_from_what_to_what() {
     let desired = Desired {
         description: Some("new".into()),
