@@ -1,7 +1,7 @@
 //! The audit log: what handlers note about a change, and what becomes of it when the request ends.
 //!
 //! A handler notes an object as soon as it has it and what it is afterwards; a refused call on a noted object is an entry
-//! too, with an empty difference. Only while the feature `audit_log` is on when the request begins (recordings 12 and 14).
+//! too, with an empty difference. Only while requests are logged when the request begins (recordings 12 and 14).
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -98,6 +98,7 @@ fn zero_of(key: &str, value: &Value) -> Value {
         {
             json!("0001-01-01T00:00:00Z")
         }
+        Value::String(_) if matches!(key, "user_acl" | "group_acl") => json!("map[]"),
         Value::String(_) => json!(""),
         Value::Number(_) => json!(0),
         Value::Bool(_) => json!(false),
@@ -143,6 +144,8 @@ impl Record {
         let deleted = self.note.kind == "user" && state.users.get(&self.note.id).is_some_and(|user| user.deleted);
         let link = if self.note.kind == "user" && !deleted {
             format!("/users?filter={}", self.note.target)
+        } else if self.note.kind == "template" {
+            format!("/templates/{}", self.note.target)
         } else {
             String::new()
         };

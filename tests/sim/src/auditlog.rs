@@ -221,9 +221,9 @@ impl AuditLog<'_> {
     pub fn switch(&self, on: bool) {
         let mut state = self.0.state();
         if on {
-            state.switched_off.remove("audit_log");
+            state.process.switched_off.remove("audit_log");
         } else {
-            state.switched_off.insert("audit_log");
+            state.process.switched_off.insert("audit_log");
         }
         state.refresh_entitlements();
     }

@@ -31,7 +31,7 @@ impl Sim {
     pub fn restore(&self, backup: &Backup) {
         let mut state = self.shared.state();
         let mut restored = State::clone(&backup.0);
-        restored.keep_process_of(&state);
+        restored.process = state.process.clone();
         *state = restored;
         state.refresh_entitlements();
     }

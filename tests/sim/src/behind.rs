@@ -12,8 +12,8 @@ use uuid::Uuid;
 use crate::license::{self, LicenseSpec};
 use crate::sim::Sim;
 use crate::state::{
-    Group, GroupChange, NewApiKey, NewUser, Organization, OrganizationSync, Proxy, ProxyStatus, State, UserStatus,
-    key_id, random_name,
+    Group, GroupChange, NewApiKey, NewUser, Organization, OrganizationSync, Proxy, ProxyStatus, State, Template,
+    UserStatus, key_id, random_name,
 };
 
 /// Ids that tests name must exist: a typo there is a mistake of the test.
@@ -142,7 +142,7 @@ impl Sim {
 
     /// Makes the server say that it is a workspace proxy.
     pub fn answer_as_proxy(&self, answer: bool) {
-        self.shared.state().answers_as_proxy = answer;
+        self.shared.state().process.configuration.answers_as_proxy = answer;
     }
 
     /// The deployment's id.
@@ -187,10 +187,33 @@ impl Sim {
     pub fn set_contents(&self, organization: &str, templates: u32, workspaces: u32) {
         let mut state = self.shared.state();
         let id = organization_id(&state, organization);
-        state.edit_organization(id, |found| {
-            found.templates = templates;
-            found.workspaces = workspaces;
-        });
+        state.edit_organization(id, |found| found.workspaces = workspaces);
+        state.templates.retain(|_, template| template.organization_id != id);
+        for number in 1..=templates {
+            state.insert_template(id, &format!("template-{number}"), Uuid::new_v4(), Uuid::nil());
+        }
+    }
+
+    /// Makes a template that everyone in its organization may use.
+    pub fn create_template(&self, organization: &str, name: &str) -> Uuid {
+        let mut state = self.shared.state();
+        let id = organization_id(&state, organization);
+        state.insert_template(id, name, Uuid::new_v4(), Uuid::nil())
+    }
+
+    /// Writes to a template: deprecates it, deletes it, changes who may use it.
+    pub fn edit_template(&self, organization: &str, template: &str, edit: impl FnOnce(&mut Template)) {
+        let mut state = self.shared.state();
+        let organization = organization_id(&state, organization);
+        let found = state.template_by_name(organization, template).map(|found| found.id);
+        state.edit_template(found.expect("the template a test names exists"), edit);
+    }
+
+    /// Gives a user so many workspaces: it cannot be deleted while it has any.
+    pub fn set_workspaces(&self, user: &str, workspaces: u32) {
+        let mut state = self.shared.state();
+        let id = user_id(&state, user);
+        state.edit_user(id, |user| user.workspaces = workspaces);
     }
 
     /// Makes a group.
@@ -320,13 +343,13 @@ impl Sim {
 
     /// How long listing groups takes for each group in the answer. Real servers take 4 to 5 ms; nothing unless said.
     pub fn set_time_per_listed_group(&self, time: Duration) {
-        self.shared.state().configuration.time_per_listed_group = time;
+        self.shared.state().process.configuration.time_per_listed_group = time;
     }
 
     /// Switches telemetry on or off. A licence that wants it gives nothing without.
     pub fn set_telemetry(&self, on: bool) {
         let mut state = self.shared.state();
-        state.configuration.telemetry = on;
+        state.process.configuration.telemetry = on;
         state.refresh_entitlements();
     }
 

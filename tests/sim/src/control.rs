@@ -63,14 +63,14 @@ impl Settings {
     fn set(self, shared: &Shared) {
         let mut state = shared.state();
         if let Some(telemetry) = self.telemetry {
-            state.configuration.telemetry = telemetry;
+            state.process.configuration.telemetry = telemetry;
             state.refresh_entitlements();
         }
         if let Some(number) = self.last_license_number {
             state.last_license_id = number;
         }
         if let Some(time) = self.time_per_listed_group_us {
-            state.configuration.time_per_listed_group = Duration::from_micros(time);
+            state.process.configuration.time_per_listed_group = Duration::from_micros(time);
         }
         if let Some(most) = self.journal {
             shared.journal.keep(most);
@@ -164,7 +164,7 @@ pub(crate) fn snapshot(state: &State) -> Value {
         "custom_roles": state.custom_roles,
         "groups": all(state.groups.values().map(|row| json!(row)).collect()),
         "provisioner_keys": state.provisioner_keys,
-        "telemetry": state.configuration.telemetry,
+        "telemetry": state.process.configuration.telemetry,
         "licenses": all(state.licenses.values().map(|row| json!(row)).collect()),
         "workspace_proxies": all(state.proxies.values().map(|row| json!(row)).collect()),
         "organization_sync": state.organization_sync.json(state.profile),

@@ -60,5 +60,5 @@ pub use license::LicenseSpec;
 pub use profile::Profile;
 pub use sim::{Builder, Sim};
 pub use state::{
-    CustomRole, Group, License, Member, Organization, ProvisionerKey, Proxy, ProxyStatus, User, UserStatus,
+    CustomRole, Group, License, Member, Organization, ProvisionerKey, Proxy, ProxyStatus, Template, User, UserStatus,
 };

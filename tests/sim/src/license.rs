@@ -10,8 +10,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
-/// The key of the recordings' licences, and the one of minted ones.
-const KNOWN_KEYS: [&str; 2] = ["lab", "sim"];
+/// The keys of the recordings' licences, and the one of minted ones.
+const KNOWN_KEYS: [&str; 3] = ["lab", "enterprise-test", "sim"];
 
 /// What is on a minted licence. [`LicenseSpec::premium`] is the usual one; change what a test is about.
 #[derive(Clone, Debug)]

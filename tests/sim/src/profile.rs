@@ -122,6 +122,8 @@ pub(crate) struct Traits {
     pub(crate) oauth2_provider: bool,
     /// Of several licences that follow each other only the end of the last is warned of.
     pub(crate) one_expiry_warning: bool,
+    /// The list of templates leaves deprecated ones out unless asked.
+    pub(crate) deprecated_templates_hidden: bool,
     /// Tokens have scopes (recording 23).
     pub(crate) token_scopes: bool,
     /// Expired tokens are listed only on demand (recording 23).
@@ -180,6 +182,7 @@ const MAIN: Traits = Traits {
     audit_of_activation: true,
     oauth2_provider: true,
     one_expiry_warning: true,
+    deprecated_templates_hidden: true,
     token_scopes: true,
     expired_tokens_hidden: true,
     owners_tokens_end_soon: true,
@@ -251,6 +254,7 @@ const V2_16_1: Traits = Traits {
     audit_of_activation: false,
     oauth2_provider: false,
     one_expiry_warning: false,
+    deprecated_templates_hidden: false,
     token_scopes: false,
     expired_tokens_hidden: false,
     owners_tokens_end_soon: false,

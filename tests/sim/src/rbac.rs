@@ -120,6 +120,16 @@ impl Rights {
             || self.org(organization, &["organization-admin", "organization-template-admin"])
     }
 
+    /// Templates that are open to nobody in particular.
+    pub(crate) fn template_read(&self, organization: Uuid) -> bool {
+        self.template_write(organization) || self.site("auditor") || self.org(organization, &["organization-auditor"])
+    }
+
+    pub(crate) fn template_write(&self, organization: Uuid) -> bool {
+        self.any_site(&["owner", "template-admin"])
+            || self.org(organization, &["organization-admin", "organization-template-admin"])
+    }
+
     pub(crate) fn site_idp_sync(&self) -> bool {
         self.any_site(&["owner", "user-admin"])
     }

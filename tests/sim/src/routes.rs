@@ -13,6 +13,7 @@ mod proxies;
 mod quiet_hours;
 mod roles;
 mod sessions;
+mod template_access;
 mod templates;
 mod tokens;
 mod users;
@@ -23,7 +24,7 @@ pub(crate) use sessions::insert_first_user;
 
 /// Every route there is.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 16] = [
+    let tables: [&'static [Route]; 17] = [
         audit::ROUTES,
         deployment::ROUTES,
         groups::ROUTES,
@@ -37,6 +38,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         quiet_hours::ROUTES,
         roles::ROUTES,
         sessions::ROUTES,
+        template_access::ROUTES,
         templates::ROUTES,
         tokens::ROUTES,
         users::ROUTES,

@@ -316,7 +316,7 @@ fn limit(
     };
     if traits.bypass_header && request.header("x-coder-bypass-ratelimit") == Some("true") {
         match user {
-            Some(user) if state.rights(user).is_owner() => return Ok(Verdict::alone(state.rate_limit, now)),
+            Some(user) if state.rights(user).is_owner() => return Ok(Verdict::alone(state.process.rate_limit, now)),
             _ => {
                 let text = "\"X-Coder-Bypass-Ratelimit\" provided but user is not owner\n";
                 return Err(Answer::text(428, "text/plain; charset=utf-8", text));
@@ -325,10 +325,10 @@ fn limit(
     }
     let key = format!("{who} {}", request.path);
     if login {
-        return Ok(state.login_limiter.take(key, 60, now));
+        return Ok(state.process.login_limiter.take(key, 60, now));
     }
-    let limit = state.rate_limit;
-    Ok(state.limiter.take(key, limit, now))
+    let limit = state.process.rate_limit;
+    Ok(state.process.limiter.take(key, limit, now))
 }
 
 fn limited(verdict: &Verdict) -> Answer {
@@ -373,7 +373,7 @@ fn guarded(
     {
         return (Answer::not_entitled(feature), Effect::None);
     }
-    let audited = state.feature_enabled("audit_log");
+    let audited = state.auditing();
     let limited = |token| state.api_keys.get(key_id(token)).is_some_and(ApiKey::is_limited);
     let rights = if token.is_some_and(limited) {
         Rights::none(state.profile)
@@ -424,7 +424,7 @@ fn unauthorized(state: &State, problem: &TokenProblem) -> Answer {
     if !state.traits().www_authenticate {
         return answer;
     }
-    let metadata = format!("{}/.well-known/oauth-protected-resource", state.access_url);
+    let metadata = format!("{}/.well-known/oauth-protected-resource", state.process.access_url);
     answer.header(
         "www-authenticate",
         format!(

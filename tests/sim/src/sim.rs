@@ -115,7 +115,7 @@ impl Builder {
             format!("http://{address}"),
             self.deployment_id,
         );
-        state.rate_limit = self.rate_limit;
+        state.process.rate_limit = self.rate_limit;
         let owner_token = if self.empty {
             String::new()
         } else {

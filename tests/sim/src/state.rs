@@ -8,22 +8,23 @@
 
 mod api_keys;
 mod audited;
-mod configuration;
 mod entitlements;
 mod groups;
 mod idpsync;
 mod licenses;
 mod members;
 mod organizations;
+mod process;
 mod provisioner_keys;
 mod proxies;
 mod roles;
 mod settings;
 mod shown;
 mod tables;
+mod templates;
 mod users;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 
 use jiff::Timestamp;
 use serde::Serializer;
@@ -33,11 +34,10 @@ use uuid::Uuid;
 use crate::auditlog::Rows;
 use crate::clock::Clock;
 use crate::profile::{Profile, Traits};
-use crate::ratelimit::Limiter;
 use crate::rbac::Rights;
 
-use configuration::Configuration;
 use entitlements::{Circumstances, Entitlements};
+use process::Process;
 use tables::{Groups, Members, Users};
 
 pub use groups::Group;
@@ -47,6 +47,7 @@ pub use organizations::Organization;
 pub use provisioner_keys::ProvisionerKey;
 pub use proxies::{Proxy, ProxyStatus};
 pub use roles::CustomRole;
+pub use templates::Template;
 pub use users::{User, UserStatus};
 
 pub(crate) use api_keys::{ApiKey, NewApiKey, TokenProblem, key_id};
@@ -56,23 +57,15 @@ pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_
 pub(crate) use licenses::LicenseRefusal;
 pub(crate) use roles::permission_problem;
 pub(crate) use settings::{Banner, OAuth2App, OAuth2Secret};
+pub(crate) use templates::audited_template;
 pub(crate) use users::{NewUser, site_role};
 
 /// The whole deployment.
 #[derive(Clone, Debug)]
 pub(crate) struct State {
     pub(crate) profile: Profile,
-    pub(crate) clock: Clock,
-    pub(crate) access_url: String,
+    pub(crate) process: Process,
     pub(crate) deployment_id: Uuid,
-    pub(crate) started_at: Timestamp,
-    pub(crate) replica_id: Uuid,
-    pub(crate) configuration: Configuration,
-    /// Whether `GET /buildinfo` says that this is a workspace proxy.
-    pub(crate) answers_as_proxy: bool,
-    pub(crate) rate_limit: u32,
-    pub(crate) limiter: Limiter,
-    pub(crate) login_limiter: Limiter,
     seq: u64,
 
     pub(crate) users: Users,
@@ -81,6 +74,7 @@ pub(crate) struct State {
     pub(crate) members: Members,
     pub(crate) custom_roles: Vec<CustomRole>,
     pub(crate) groups: Groups,
+    pub(crate) templates: BTreeMap<Uuid, Template>,
     pub(crate) provisioner_keys: Vec<ProvisionerKey>,
     pub(crate) licenses: BTreeMap<i32, License>,
     pub(crate) last_license_id: i32,
@@ -103,35 +97,25 @@ pub(crate) struct State {
     pub(crate) oauth2_apps: Vec<OAuth2App>,
     pub(crate) oauth2_secrets: Vec<OAuth2Secret>,
     pub(crate) audit_log: Rows,
-    /// Features that are off although they are licensed.
-    pub(crate) switched_off: BTreeSet<&'static str>,
     pub(crate) last_region_id: i32,
 }
 
 impl State {
     /// A deployment that nobody has used yet: it has its default organization and no user.
     pub(crate) fn new(profile: Profile, clock: Clock, access_url: String, deployment_id: Uuid) -> Self {
-        let now = clock.now();
-        let configuration = Configuration::default();
+        let process = Process::new(clock, access_url);
+        let now = process.started_at;
         let around = Circumstances {
             profile,
             active_users: 0,
-            configuration: &configuration,
+            configuration: &process.configuration,
             now,
         };
         let entitlements = Entitlements::compute(&[], around).expect("no licence wants telemetry");
         let mut state = Self {
             profile,
-            clock,
-            access_url,
+            process,
             deployment_id,
-            started_at: now,
-            replica_id: Uuid::new_v4(),
-            configuration,
-            answers_as_proxy: false,
-            rate_limit: 512,
-            limiter: Limiter::default(),
-            login_limiter: Limiter::default(),
             seq: 0,
             users: Users::default(),
             api_keys: HashMap::new(),
@@ -139,6 +123,7 @@ impl State {
             members: Members::default(),
             custom_roles: Vec::new(),
             groups: Groups::default(),
+            templates: BTreeMap::new(),
             provisioner_keys: Vec::new(),
             licenses: BTreeMap::new(),
             last_license_id: 0,
@@ -161,7 +146,6 @@ impl State {
             oauth2_apps: Vec::new(),
             oauth2_secrets: Vec::new(),
             audit_log: Rows::default(),
-            switched_off: BTreeSet::new(),
             last_region_id: 0,
         };
         state.insert_default_organization();
@@ -173,21 +157,7 @@ impl State {
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.clock.now()
-    }
-
-    /// Takes over from `other` what belongs to the server and not to its database.
-    pub(crate) fn keep_process_of(&mut self, other: &Self) {
-        self.clock = other.clock.clone();
-        self.access_url.clone_from(&other.access_url);
-        self.started_at = other.started_at;
-        self.replica_id = other.replica_id;
-        self.configuration = other.configuration.clone();
-        self.answers_as_proxy = other.answers_as_proxy;
-        self.rate_limit = other.rate_limit;
-        self.limiter = other.limiter.clone();
-        self.login_limiter = other.login_limiter.clone();
-        self.switched_off.clone_from(&other.switched_off);
+        self.process.clock.now()
     }
 
     /// The next row number: a row that gets one moves to the end of its table.

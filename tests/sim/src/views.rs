@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::sim::Sim;
-use crate::state::{CustomRole, Group, License, Member, Organization, ProvisionerKey, Proxy, User};
+use crate::state::{CustomRole, Group, License, Member, Organization, ProvisionerKey, Proxy, Template, User};
 
 impl Sim {
     /// All organizations, also deleted ones.
@@ -55,6 +55,14 @@ impl Sim {
         let mut names: Vec<String> = users.iter().map(|user| user.username.clone()).collect();
         names.sort();
         names
+    }
+
+    /// The template of this name that is not deleted.
+    #[must_use]
+    pub fn template(&self, organization: &str, name: &str) -> Option<Template> {
+        let state = self.shared.state();
+        let organization = state.find_organization(organization)?.id;
+        state.template_by_name(organization, name).cloned()
     }
 
     /// All proxies, also deleted ones.

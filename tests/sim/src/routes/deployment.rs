@@ -39,9 +39,9 @@ fn buildinfo(call: &mut Call<'_>) -> Outcome {
     let mut body = json!({
         "external_url": "https://github.com/coder/coder",
         "version": traits.version,
-        "dashboard_url": call.state.access_url,
-        "telemetry": call.state.configuration.telemetry,
-        "workspace_proxy": call.state.answers_as_proxy,
+        "dashboard_url": call.state.process.access_url,
+        "telemetry": call.state.process.configuration.telemetry,
+        "workspace_proxy": call.state.process.configuration.answers_as_proxy,
         "agent_api_version": "1.0",
         "provisioner_api_version": traits.provisioner_api_version,
         "upgrade_message": "",
@@ -239,9 +239,9 @@ fn replicas(call: &mut Call<'_>) -> Outcome {
         return Err(Answer::not_found());
     }
     let replica = json!({
-        "id": call.state.replica_id,
+        "id": call.state.process.replica_id,
         "hostname": "vm",
-        "created_at": rfc3339(call.state.started_at),
+        "created_at": rfc3339(call.state.process.started_at),
         "relay_address": "",
         "region_id": 999,
         "error": "",

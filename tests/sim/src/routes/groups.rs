@@ -79,9 +79,7 @@ fn listed(call: &Call<'_>, groups: &[&Group]) -> Answer {
     let body: Vec<_> = readable
         .map(|group| call.state.group_shown(&call.rights, group, MemberOrder::Table))
         .collect();
-    let each = call.state.configuration.time_per_listed_group;
-    let took = each.saturating_mul(u32::try_from(body.len()).unwrap_or(u32::MAX));
-    Answer::json(200, &body).taking(took)
+    Answer::json(200, &body).taking(call.state.time_to_list(body.len()))
 }
 
 fn readable<'a>(call: &'a Call<'_>, group: Option<&'a Group>) -> Result<&'a Group, Answer> {

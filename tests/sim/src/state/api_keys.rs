@@ -189,7 +189,7 @@ impl State {
         };
         let before = audited_user(before);
         self.edit_user(id, |user| user.status = UserStatus::Active);
-        if !self.traits().audit_of_activation || !self.feature_enabled("audit_log") {
+        if !self.traits().audit_of_activation || !self.auditing() {
             return;
         }
         let Some(user) = self.users.get(&id) else { return };

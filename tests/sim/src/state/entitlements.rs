@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::configuration::Configuration;
+use super::process::Configuration;
 use super::{License, State, UserStatus};
 use crate::clock::{rfc3339, seconds_between};
 use crate::profile::Profile;
@@ -230,16 +230,27 @@ impl State {
         let around = Circumstances {
             profile: self.profile,
             active_users: active,
-            configuration: &self.configuration,
+            configuration: &self.process.configuration,
             now: self.now(),
         };
+        let before = self.entitlements.enabled("audit_log");
         match Entitlements::compute(&licenses, around) {
             Ok(entitlements) => self.entitlements = entitlements,
             Err(problem) => self.entitlements.errors = vec![problem],
         }
-        for name in &self.switched_off {
+        for name in &self.process.switched_off {
             self.entitlements.switch_off(name);
         }
+        let now = self.entitlements.enabled("audit_log");
+        if before != now {
+            self.process.auditing = now;
+        }
+    }
+
+    /// Whether requests are logged: as the feature says.
+    pub(crate) fn auditing(&mut self) -> bool {
+        self.current_entitlements();
+        self.process.auditing
     }
 
     /// The entitlements, computed anew if they are stale.

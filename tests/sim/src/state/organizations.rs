@@ -27,9 +27,7 @@ pub struct Organization {
     pub default_member_roles: Vec<String>,
     /// In the newer server a deleted organization stays behind its id.
     pub deleted: bool,
-    /// How many templates are in it: any block or fall to its deletion.
-    pub templates: u32,
-    /// How many workspaces are in it.
+    /// How many workspaces are in it: any block or fall to its deletion.
     pub workspaces: u32,
     /// When it was made.
     #[serde(serialize_with = "super::serialize_time")]
@@ -83,7 +81,6 @@ impl State {
                 is_default,
                 default_member_roles: vec!["organization-workspace-access".to_owned()],
                 deleted: false,
-                templates: 0,
                 workspaces: 0,
                 created_at: now,
                 updated_at: now,
@@ -130,8 +127,7 @@ impl State {
 
     /// What is inside, beyond what every organization has: the group of everyone and one member.
     pub(crate) fn organization_blockers(&self, id: Uuid) -> Blockers {
-        let organization = self.organizations.get(&id);
-        let count = |field: fn(&Organization) -> u32| organization.map_or(0, |found| field(found) as usize);
+        let workspaces = self.organizations.get(&id).map_or(0, |found| found.workspaces as usize);
         let groups = self.groups.of_organization(id).filter(|group| group.id != id).count();
         let members = self.members.of_organization(id).count();
         let keys = self
@@ -140,8 +136,8 @@ impl State {
             .filter(|key| key.organization_id == id)
             .count();
         Blockers(vec![
-            (count(|found| found.workspaces), "workspace"),
-            (count(|found| found.templates), "template"),
+            (workspaces, "workspace"),
+            (self.templates_of(id).len(), "template"),
             (members.saturating_sub(1), "member"),
             (groups, "group"),
             (keys, "provisioner key"),
@@ -161,6 +157,7 @@ impl State {
     pub(crate) fn erase_organization(&mut self, id: Uuid) {
         self.organizations.remove(&id);
         self.groups.remove_organization(id);
+        self.templates.retain(|_, template| template.organization_id != id);
         self.members.remove_organization(id);
         self.provisioner_keys.retain(|key| key.organization_id != id);
         self.custom_roles.retain(|role| role.organization_id != id);

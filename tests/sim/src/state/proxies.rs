@@ -195,7 +195,7 @@ impl State {
             "display_name": self.primary_display_name,
             "icon_url": self.primary_icon,
             "healthy": true,
-            "path_app_url": self.access_url,
+            "path_app_url": self.process.access_url,
             "wildcard_hostname": "",
             "derp_enabled": false,
             "derp_only": false,

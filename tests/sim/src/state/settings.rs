@@ -77,7 +77,7 @@ impl State {
     }
 
     pub(crate) fn oauth2_app_json(&self, app: &OAuth2App) -> Value {
-        let url = &self.access_url;
+        let url = &self.process.access_url;
         json!({
             "id": app.id,
             "name": app.name,

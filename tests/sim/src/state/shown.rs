@@ -1,11 +1,13 @@
 //! Users, members and groups as the API shows them: written out without anything in between, as lists of them are long.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 use super::users::site_role;
-use super::{Group, Member, MemberOrder, State, User};
+use super::{Group, Member, MemberOrder, Organization, State, User};
 use crate::rbac::Rights;
 
 /// A time, or Go's zero time.
@@ -77,6 +79,19 @@ pub(crate) struct ShownGroup<'a> {
     organization_display_name: &'a str,
 }
 
+impl<'a> ShownGroup<'a> {
+    /// With the names of this organization, whichever the group is in.
+    pub(crate) fn with_names_of(self, organization: Option<&'a Organization>) -> Self {
+        Self {
+            organization_name: organization.map(|found| found.name.as_str()).unwrap_or_default(),
+            organization_display_name: organization
+                .map(|found| found.display_name.as_str())
+                .unwrap_or_default(),
+            ..self
+        }
+    }
+}
+
 /// A member as writes answer it.
 #[derive(Serialize)]
 pub(crate) struct ShownMember<'a> {
@@ -125,6 +140,12 @@ fn site_roles(roles: &[String]) -> Vec<ShownRole<'_>> {
 }
 
 impl State {
+    /// How long a real server takes to list so many groups.
+    pub(crate) fn time_to_list(&self, groups: usize) -> Duration {
+        let each = self.process.configuration.time_per_listed_group;
+        each.saturating_mul(u32::try_from(groups).unwrap_or(u32::MAX))
+    }
+
     /// A text that older servers show even when it is empty.
     fn text<'a>(&self, text: &'a str) -> Option<&'a str> {
         (self.traits().verbose_users || !text.is_empty()).then_some(text)
@@ -183,8 +204,7 @@ impl State {
             MemberOrder::Table => {}
             MemberOrder::Username => shown.sort_by_key(|user| user.username.to_lowercase()),
         }
-        let organization = self.organizations.get(&group.organization_id);
-        ShownGroup {
+        let shown = ShownGroup {
             id: group.id,
             name: &group.name,
             display_name: &group.display_name,
@@ -194,11 +214,10 @@ impl State {
             avatar_url: &group.avatar_url,
             quota_allowance: group.quota_allowance,
             source: &group.source,
-            organization_name: organization.map(|found| found.name.as_str()).unwrap_or_default(),
-            organization_display_name: organization
-                .map(|found| found.display_name.as_str())
-                .unwrap_or_default(),
-        }
+            organization_name: "",
+            organization_display_name: "",
+        };
+        shown.with_names_of(self.organizations.get(&group.organization_id))
     }
 
     /// A member as writes answer it.

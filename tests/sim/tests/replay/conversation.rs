@@ -1,13 +1,14 @@
-//! Reads recordings and plays them, with the calls that were made but not recorded.
+//! Plays recordings, with the calls that were made but not recorded.
 
 use std::collections::HashMap;
 use std::fmt;
-use std::path::PathBuf;
 
-use coder_sim::{Clock, Profile, Sim};
+use coder_sim::{Clock, Sim};
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::bindings::Bindings;
+use crate::recordings::{Part, Recording, find};
 
 /// The headers that the recordings keep.
 const KEPT: [&str; 6] = [
@@ -23,15 +24,9 @@ const RECORDER: &str = "Python-urllib/3.11";
 /// What every recorded user signs in with.
 const PASSWORD: &str = "SomeSecurePassword!1";
 
-/// One file of a recording.
-pub(crate) struct Part {
-    pub(crate) name: String,
-    pub(crate) exchanges: Vec<Value>,
-}
-
 /// An exchange that is not compared to the letter.
 pub(crate) struct Exception {
-    pub(crate) profile: Profile,
+    pub(crate) recording: Recording,
     pub(crate) part: &'static str,
     pub(crate) step: &'static str,
     pub(crate) actor: &'static str,
@@ -58,31 +53,20 @@ impl fmt::Display for Mismatch {
     }
 }
 
-/// The parts of a recording in order.
-pub(crate) fn parts(profile: Profile) -> Vec<Part> {
-    let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("recordings")
-        .join(profile.name());
-    let files = std::fs::read_dir(directory).expect("the recordings are there");
-    let mut paths: Vec<PathBuf> = files.map(|file| file.expect("a file").path()).collect();
-    paths.sort();
-    let named = paths
-        .iter()
-        .map(|path| (path.file_stem().expect("a name").to_string_lossy().into_owned(), path));
-    named
-        .map(|(name, path)| {
-            let text = std::fs::read_to_string(path).expect("a readable recording");
-            let exchanges = text
-                .lines()
-                .map(|line| serde_json::from_str(line).expect("a recorded exchange"))
-                .collect();
-            Part { name, exchanges }
-        })
-        .collect()
-}
+/// Fields that hold times at or before the moment when a server answers with them.
+const PAST: [&str; 7] = [
+    "created_at",
+    "last_seen_at",
+    "last_used",
+    "refreshed_at",
+    "time",
+    "updated_at",
+    "uploaded_at",
+];
 
 /// A simulator and what was said to it so far.
 pub(crate) struct Conversation {
+    recording: Recording,
     sim: Sim,
     client: reqwest::Client,
     bindings: Bindings,
@@ -92,24 +76,23 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// A server nobody has used, at the time of the recording.
-    pub(crate) async fn start(profile: Profile) -> Self {
+    pub(crate) async fn start(recording: Recording) -> Self {
         // A second installation fails; the first is enough.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let first = &parts(profile)[0].exchanges;
-        let find = |name: &str| find(&Value::Array(first.clone()), name).expect("recorded");
-        let start = find("refreshed_at").parse().expect("a time");
-        let sim = Sim::builder(profile)
-            .empty()
-            .clock(Clock::starting_at(start))
-            .start()
-            .await;
-        let bindings = Bindings::new(&find("dashboard_url"), &sim.url());
+        let first = Value::Array(recording.parts()[0].exchanges.clone());
+        let start = find(&first, "refreshed_at").or_else(|| find(&first, "created_at"));
+        let start = start.expect("a time").parse().expect("a time");
+        let sim = recording.server().clock(Clock::starting_at(start)).start().await;
+        // A server that never says where it is is nowhere in its answers.
+        let url = find(&first, "dashboard_url").unwrap_or_else(|| "http://coder.invalid".to_owned());
+        let bindings = Bindings::new(&url, &sim.url());
         let tokens = [
             ("garbage", "not-a-token"),
             ("unknown", "abcdefghij-abcdefghijklmnopqrstuv"),
         ];
         let tokens = tokens.map(|(actor, token)| (actor.to_owned(), token.to_owned())).into();
         let conversation = Self {
+            recording,
             sim,
             client: reqwest::Client::new(),
             bindings,
@@ -140,7 +123,7 @@ impl Conversation {
             let step = exchange["step"].as_str().expect("a step").to_owned();
             self.sign_in_newcomer(&step).await;
             let exception = exceptions.iter().find(|exception| {
-                exception.profile == self.sim.profile()
+                exception.recording == self.recording
                     && part.name.starts_with(exception.part)
                     && exception.step == step
                     && exchange["actor"] == exception.actor
@@ -168,6 +151,7 @@ impl Conversation {
 
     async fn exchange(&mut self, exchange: &Value, exception: Option<&Exception>) -> Vec<String> {
         let (request, recorded) = (&exchange["request"], &exchange["response"]);
+        self.pass_time(&recorded["body"]);
         let path = self.bindings.translate(request["path"].as_str().expect("a path"));
         let body = match (request.get("body"), request.get("raw")) {
             (Some(body), _) => Some(self.bindings.translate(&body.to_string())),
@@ -229,6 +213,16 @@ impl Conversation {
         differences
     }
 
+    /// The recorder waited now and then, which shows in the request limiter: time passes here as it did there, as far as
+    /// answers tell.
+    fn pass_time(&self, recorded: &Value) {
+        if let Some(then) = newest(recorded)
+            && then > self.sim.clock().now()
+        {
+            self.sim.clock().set(then);
+        }
+    }
+
     /// After the first user the owner signed in and made a token.
     async fn unrecorded_after(&mut self, part: &str, step: &str) {
         if let Some(name) = step.strip_prefix("user ")
@@ -288,14 +282,18 @@ impl Conversation {
     }
 }
 
-/// The first text of this name anywhere inside.
-fn find(value: &Value, name: &str) -> Option<String> {
+/// The newest time in an answer.
+fn newest(value: &Value) -> Option<Timestamp> {
     match value {
-        Value::Object(object) => match object.get(name) {
-            Some(Value::String(text)) => Some(text.clone()),
-            _ => object.values().find_map(|value| find(value, name)),
-        },
-        Value::Array(values) => values.iter().find_map(|value| find(value, name)),
+        Value::Object(object) => {
+            let times = object.iter().map(|(name, value)| match value {
+                Value::String(text) if PAST.contains(&name.as_str()) => text.parse().ok(),
+                Value::String(_) => None,
+                value => newest(value),
+            });
+            times.flatten().max()
+        }
+        Value::Array(values) => values.iter().filter_map(newest).max(),
         _ => None,
     }
 }

@@ -13,14 +13,14 @@
 
 mod bindings;
 mod conversation;
-
-use coder_sim::Profile;
+mod recordings;
 
 use conversation::{Conversation, Exception};
+use recordings::Recording;
 
 /// What is not compared to the letter, with the reason. An exception that is not needed fails the test as well.
 const EXCEPTIONS: &[Exception] = &[Exception {
-    profile: Profile::V2_16_1,
+    recording: Recording::V2_16_1,
     part: "10",
     step: "list groups",
     actor: "auditor1",
@@ -29,34 +29,38 @@ const EXCEPTIONS: &[Exception] = &[Exception {
              its beginning instead of at its end, which depends on when it cleaned up",
 }];
 
-async fn replay(profile: Profile) {
-    let mut conversation = Conversation::start(profile).await;
+async fn replay(recording: Recording, exchanges: usize) {
+    let mut conversation = Conversation::start(recording).await;
     let (mut matched, mut total) = (0, 0);
     let mut problems = Vec::new();
-    for part in conversation::parts(profile) {
+    for part in recording.parts() {
         let mismatches = conversation.play(&part, EXCEPTIONS).await;
         let (of, count) = (part.exchanges.len(), part.exchanges.len() - mismatches.len());
-        println!("{:8} {:26} {count:3} of {of:3}", profile.name(), part.name);
+        println!("{:14} {:28} {count:3} of {of:3}", recording.directory(), part.name);
         total += of;
         matched += count;
         problems.extend(mismatches.iter().map(ToString::to_string));
     }
-    println!("{:8} {:26} {matched:3} of {total:3}", profile.name(), "together");
+    println!(
+        "{:14} {:28} {matched:3} of {total:3}",
+        recording.directory(),
+        "together"
+    );
     assert!(
         problems.is_empty(),
         "{} of {total} exchanges differ:\n{}",
         problems.len(),
         problems.join("\n")
     );
-    assert!(total > 400, "the recordings are there");
+    assert_eq!(total, exchanges, "all of the recording is there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_newest_server_is_matched() {
-    replay(Profile::Main).await;
+    replay(Recording::Main, 510).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_oldest_server_is_matched() {
-    replay(Profile::V2_16_1).await;
+    replay(Recording::V2_16_1, 495).await;
 }

@@ -12,4 +12,5 @@ mod licences;
 mod many;
 mod past;
 mod slow;
+mod templates;
 mod tokens;
