@@ -109,9 +109,9 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             "2147483647",
         ),
         (
-            "CoderGroup",
-            json!({"members": ["ann", "ann"]}),
-            "spec.members[1]",
+            "CoderInstance",
+            json!({"access": {"namespaces": {"names": ["blue", "blue"]}}}),
+            "spec.access.namespaces.names[1]",
             "Duplicate value",
         ),
         (
