@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
@@ -266,6 +266,13 @@ impl Remote for License {
                 expires.0.as_duration().as_secs_f64(),
             );
         }
+    }
+
+    fn created_since(observed: &Observed, since: Timestamp) -> bool {
+        // Two clocks are compared here.
+        let tolerance = SignedDuration::from_mins(5);
+        let stored = observed.license.uploaded_at;
+        stored.is_none_or(|stored| stored >= since - tolerance)
     }
 
     fn deletion_default(_: Option<Origin>) -> DeletionPolicy {

@@ -1,5 +1,7 @@
 //! The licences of a deployment.
 
+use jiff::Timestamp;
+
 use super::entry;
 use crate::coder::{self, AuditEntry, Client, LicenseClaims, LicenseId};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
@@ -19,6 +21,8 @@ pub struct LicenseItem {
     pub digest: String,
     /// What it says.
     pub claims: LicenseClaims,
+    /// When it was stored.
+    pub uploaded_at: Option<Timestamp>,
 }
 
 impl From<coder::License> for LicenseItem {
@@ -28,6 +32,7 @@ impl From<coder::License> for LicenseItem {
             uuid: license.uuid.map(|uuid| uuid.to_string()),
             digest: license.digest(),
             claims: license.claims(),
+            uploaded_at: license.uploaded_at,
         }
     }
 }

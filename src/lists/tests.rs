@@ -143,6 +143,7 @@ fn a_licence_is_found_by_its_uuid_and_an_unknown_one_may_be_any() {
             algorithm: None,
             raw: serde_json::Map::new(),
         },
+        uploaded_at: None,
     };
     let of = |id| {
         concerned(

@@ -427,6 +427,47 @@ async fn a_licence_that_begins_later_leaves_the_old_one_until_it_gives_the_same(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_deletion_while_a_renewal_is_pending_removes_both() {
+    simulated_only!("it needs licences that the server takes");
+    let (world, _) = licensed("license-both", json!({ "deletionPolicy": "Delete" })).await;
+    let others = world.coder.sim().add_premium_license();
+    let next = LicenseSpec::valid_from(Timestamp::now() + SignedDuration::from_hours(24));
+    put(&world, "license", &mint(&next)).await;
+    world
+        .wait("license", |object| ready(object) && replaces(object) == 1)
+        .await;
+    assert_eq!(ids(&world).len(), 3);
+    world.delete::<CoderLicense>("license").await;
+    world.gone::<CoderLicense>("license").await;
+    assert_eq!(ids(&world), [others]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_licence_in_its_grace_period_goes_when_a_good_one_comes() {
+    simulated_only!("it needs licences that the server takes");
+    let world = unlicensed("license-grace").await;
+    put(&world, "license", &mint(&LicenseSpec::in_grace(Timestamp::now()))).await;
+    world.apply::<CoderLicense>("license", from_secret("license")).await;
+    let graced = world.wait("license", ready::<CoderLicense>).await;
+    assert!(message(&graced, "Expiring").contains("its features end at"));
+    assert!(
+        message(&graced, "LicenseWarning").contains("expired"),
+        "Coder says so too"
+    );
+    let next = premium();
+    put(&world, "license", &mint(&next)).await;
+    let done = |object: &CoderLicense| {
+        let said = ["Expiring", "LicenseWarning", "RenewalPending"];
+        let uuid = object.status.as_ref().and_then(|status| status.uuid.as_deref());
+        uuid == Some(&*next.jti) && said.iter().all(|type_| condition(object, type_).is_none())
+    };
+    world.wait("license", done).await;
+    assert_eq!(ids(&world).len(), 1);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_secret_that_goes_back_to_the_old_licence_holds_it_again() {
     simulated_only!("it needs licences that the server takes");
     let world = unlicensed("license-back").await;

@@ -35,6 +35,7 @@ pub(super) fn item(id: i32, digest: String) -> LicenseItem {
         id: LicenseId(id),
         uuid: None,
         claims: desired(digest.clone()).claims,
+        uploaded_at: None,
         digest,
     }
 }
@@ -126,4 +127,18 @@ fn a_licence_that_went_without_the_secret_having_changed_was_removed_by_somebody
     assert_eq!(License::plan(&wanted, None), [Change::Add { renewal: false }]);
     let before = observed(item(7, "older".into()), Vec::new());
     assert_eq!(License::plan(&wanted, Some(&before)), [Change::Add { renewal: false }]);
+}
+
+#[test]
+fn a_licence_that_was_stored_before_its_creation_was_begun_is_somebody_elses() {
+    let stored = |at: i64| {
+        let license = LicenseItem {
+            uploaded_at: Timestamp::from_second(at).ok(),
+            ..item(1, "same".into())
+        };
+        License::created_since(&observed(license, Vec::new()), Timestamp::from_second(10_000).unwrap())
+    };
+    assert!(stored(10_001));
+    assert!(stored(9_900), "two clocks are compared");
+    assert!(!stored(9_000));
 }
