@@ -221,7 +221,7 @@ impl Remote for License {
                     superseded: before.filter(|before| before.id != license.id).cloned().collect(),
                     license,
                     unproven: observed.and_then(|before| before.unproven.clone()),
-                    entitlements: standing_after_write(cx).await,
+                    entitlements: Entitlements::default(),
                 })
             }
             (_, None) => Err(Error::Superseded),
@@ -238,6 +238,13 @@ impl Remote for License {
                 })
             }
         }
+    }
+
+    async fn complete(cx: &Cx<'_>, _: &Desired, observed: Observed) -> Result<Observed, Error> {
+        Ok(Observed {
+            entitlements: standing_after_write(cx).await,
+            ..observed
+        })
     }
 
     fn report(desired: &Desired, observed: &Observed, status: &mut LicenseStatus, now: Timestamp) -> Report {
