@@ -26,7 +26,7 @@ pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Sco
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use status::{CommonStatus, Origin, PendingCreation};
-pub use workspace_proxy::{CoderWorkspaceProxy, WorkspaceProxySpec, WorkspaceProxyStatus};
+pub use workspace_proxy::{CoderWorkspaceProxy, TokenSecret, WorkspaceProxySpec, WorkspaceProxyStatus};
 
 /// The API group of every kind, also the prefix of annotations and of the finalizer.
 pub const GROUP: &str = "coder-operator.dev";

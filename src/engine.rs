@@ -8,7 +8,7 @@
 //! * [`cluster`] is the Kubernetes side: watches, what wakes whom, the status, the Secrets that are written, and the worker
 //!   that ties a kind to its watch;
 //! * [`access`] says who may use a [`connection`]; [`error`] what follows from a failure, [`conditions`] how users see it;
-//! * [`remote`] is what a kind has to say, [`cx`] what it may ask and do.
+//! * [`remote`] is what a kind has to say, [`cx`] what it may ask and do, [`issued`] how it keeps what Coder shows once.
 
 pub mod access;
 pub mod cluster;
@@ -16,6 +16,7 @@ pub mod conditions;
 pub mod connection;
 pub mod cx;
 pub mod error;
+pub mod issued;
 pub mod pass;
 pub mod remote;
 

@@ -282,6 +282,7 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
         features: BTreeSet::new(),
         user,
         version: build.version,
+        access_url: build.dashboard_url,
     })
 }
 

@@ -74,6 +74,15 @@ pub fn secret_key() -> Rule {
     )
 }
 
+/// The URL of a deployment.
+pub fn access_url() -> Rule {
+    Rule::new(
+        "isURL(self) && (self.startsWith('https://') || self.startsWith('http://')) && url(self).getHostname() != '' \
+         && !self.contains('?') && !self.contains('#') && !self.contains('@')",
+    )
+    .message("must be an absolute URL such as https://coder.example.com, without user, query or fragment")
+}
+
 /// Whether Coder takes this as a name of at most `max` bytes.
 #[must_use]
 pub fn is_name(text: &str, max: usize) -> bool {

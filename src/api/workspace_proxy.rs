@@ -57,10 +57,19 @@ pub struct WorkspaceProxySpec {
 
     /// The Secret in this namespace that the operator creates and keeps for the proxy: the token under `key` (default
     /// `CODER_PROXY_SESSION_TOKEN`) and the deployment's URL under `CODER_PRIMARY_ACCESS_URL`. It is owned by this object
-    /// and goes with it. A Secret of that name that belongs to somebody else is never overwritten.
+    /// and goes with it when the proxy is deleted in Coder; it stays when the proxy stays there. A Secret of that name that
+    /// belongs to somebody else is never overwritten; one without an owner, or of an earlier object of this name, is taken
+    /// over if it holds this very proxy's token. When the name or the key changes, the token moves there.
     #[x_kube(validation = Rule::new("!has(self.key) || self.key != 'CODER_PRIMARY_ACCESS_URL'")
         .message("CODER_PRIMARY_ACCESS_URL holds the deployment's URL: choose another key for the token"))]
     pub token_secret: SecretKeyRef,
+
+    /// By which URL the proxy reaches the deployment: what the Secret holds under `CODER_PRIMARY_ACCESS_URL`. Default: the
+    /// access URL that the deployment itself names, which need not be the one by which the operator reaches it.
+    #[serde(default, rename = "primaryAccessURL", skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 2048))]
+    #[x_kube(validation = rules::access_url())]
+    pub primary_access_url: Option<String>,
 }
 
 /// What the operator knows of the proxy.
@@ -88,13 +97,27 @@ pub struct WorkspaceProxyStatus {
     /// Version of the running proxy.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// When the token in the Secret was issued. Absent: none was issued by the operator.
+    /// When the token in the Secret was issued. Absent: none was issued for this object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_time_schema")]
     pub token_issued_at: Option<Time>,
-    /// The value of the annotation `coder-operator.dev/rotate` that was last acted upon.
+    /// Where the token is: by it, a token is found again after `spec.tokenSecret` was changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_secret: Option<TokenSecret>,
+    /// The value of the annotation `coder-operator.dev/rotate` that was last acted upon. One that was there when the proxy
+    /// was taken over counts as acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_handled_rotate: Option<String>,
+}
+
+/// One key of a Secret in the namespace of the object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenSecret {
+    /// Name of the Secret.
+    pub name: String,
+    /// Key within it.
+    pub key: String,
 }
 
 kind!(CoderWorkspaceProxy, Scope::Deployment, WorkspaceProxyStatus);

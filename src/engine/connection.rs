@@ -39,6 +39,8 @@ pub struct Connection {
     pub user: User,
     /// Version of the server, as it says it.
     pub version: String,
+    /// The deployment's own access URL, by which users reach it; empty when the server does not say.
+    pub access_url: String,
 }
 
 /// The part of a connection that is lost when URL, token or certificates change.

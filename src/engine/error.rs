@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use crate::coder::{self, Class};
 
+/// The longest sentence of Kubernetes that goes into a condition, in characters.
+const SENTENCE: usize = 600;
+
 /// Why a pass did not end with Coder as declared.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -16,7 +19,7 @@ pub enum Error {
     #[error("{0}")]
     Fetch(#[from] Arc<coder::Error>),
     /// The Kubernetes API refused a call or could not be reached.
-    #[error("the Kubernetes API: {0}")]
+    #[error("the Kubernetes API: {}", sentence(.0))]
     Kubernetes(#[from] kube::Error),
     /// Something that this object needs is not there yet. Its arrival wakes the object.
     #[error("{message}")]
@@ -122,6 +125,8 @@ pub enum Reason {
     WorkspaceProxyUrl,
     /// A Secret that is not ours is in the way.
     SecretConflict,
+    /// Kubernetes does not take the Secret that is to be written.
+    SecretRefused,
     /// The token does not see everything that it would have to compare.
     PartialVisibility,
     /// It is never deleted.
@@ -193,6 +198,8 @@ impl Error {
             Self::Fetch(error) => of_coder(error),
             // A conflict says that the object was read too early.
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 409 => Disposition::Superseded,
+            // What is not valid does not become so by being sent again.
+            Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Disposition::Terminal,
             Self::Kubernetes(_) | Self::NotConverging(_) | Self::Retrying { .. } => Disposition::Transient(None),
             Self::Undeletable(error) => error.disposition(),
             Self::Waiting { .. } => Disposition::Waiting,
@@ -208,6 +215,7 @@ impl Error {
             Self::Coder(error) | Self::Explained { source: error, .. } => reason_of_coder(error.class()),
             Self::Fetch(error) => reason_of_coder(error.class()),
             Self::Undeletable(error) => error.reason(),
+            Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Reason::InvalidSpec,
             Self::Kubernetes(_) => Reason::KubernetesError,
             Self::Waiting { reason, .. } | Self::Retrying { reason, .. } | Self::Terminal { reason, .. } => *reason,
             Self::NotConverging(_) => Reason::NotConverging,
@@ -224,6 +232,20 @@ impl Error {
             Self::Undeletable(error) => error.coder(),
             _ => None,
         }
+    }
+}
+
+/// What Kubernetes says, in its own words, of which it sometimes has very many.
+pub fn sentence(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => {
+            let mut words: String = status.message.chars().take(SENTENCE).collect();
+            if words.len() < status.message.len() {
+                words.push('…');
+            }
+            words
+        }
+        other => other.to_string(),
     }
 }
 

@@ -357,6 +357,7 @@ impl<R: Remote> Pass<'_, R> {
     ) -> Result<Option<R::Observed>, Error> {
         for change in changes {
             self.permit(connection).await?;
+            R::rehearse(&self.cx(connection, self.since)?, desired, change).await?;
             let creates = R::creates(change);
             let begun_before = self.status.common().pending_creation.is_some();
             if creates {

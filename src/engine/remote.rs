@@ -83,6 +83,16 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// generation was in sync before). None for what was waited for, or asked for otherwise.
     fn deviations(change: &Self::Change, before: &<Self::Kind as Object>::Status) -> Vec<Deviation>;
 
+    /// Whether the change could be carried through to its end, as far as that can be known before: what Coder shows once
+    /// must have a place to go to. Asked before the change, and before a creation is begun; writes nothing.
+    fn rehearse(
+        _cx: &Cx<'_>,
+        _desired: &Self::Desired,
+        _change: &Self::Change,
+    ) -> impl Future<Output = Result<(), Error>> + Send {
+        async { Ok(()) }
+    }
+
     /// Makes the call. Answers with what Coder holds afterwards. A call that creates reads nothing more: what its answer does
     /// not show is read by [`Remote::complete`], when the creation is recorded.
     fn apply(
@@ -111,6 +121,12 @@ pub trait Remote: Sized + Send + Sync + 'static {
 
     /// Adds what the kind measures of one object.
     fn measure(_object: &Self::Kind, _samples: &mut Samples) {}
+
+    /// The names of the Secrets that the object writes. They stay, without an owner, when the object lets go of what it
+    /// stands for in Coder.
+    fn secrets(_object: &Self::Kind) -> Vec<&str> {
+        Vec::new()
+    }
 
     /// Whether the object can have come from a creation begun at `since`, as far as Coder says when it was made.
     fn created_since(_observed: &Self::Observed, _since: Timestamp) -> bool {

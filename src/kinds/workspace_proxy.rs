@@ -1,7 +1,8 @@
 //! `CoderWorkspaceProxy` → the registration of a workspace proxy, and its token in a Secret.
 //!
 //! Coder shows the token once. It is in the Secret before the object is Ready; a lost Secret means a new token. A proxy
-//! that was taken over keeps the token that somebody else has, until a new one is asked for.
+//! that was taken over keeps the token that somebody else has, until a new one is asked for; a Secret that holds it is
+//! taken over together with it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -9,12 +10,13 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use secrecy::SecretString;
+use url::Url;
 
 use super::field::{Differences, Field};
-use crate::api::{CoderWorkspaceProxy, Origin, WorkspaceProxyStatus, annotation, rules};
+use crate::api::{CoderWorkspaceProxy, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, CreateProxy, ProxyId, ProxyWithToken, UpdateProxy};
-use crate::engine::cluster::output::{self, Content, Output};
+use crate::engine::cluster::output::Place;
+use crate::engine::issued::{self, Home, Issued};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::Proxies;
 use crate::metrics::Samples;
@@ -23,8 +25,6 @@ use crate::metrics::Samples;
 const TOKEN_KEY: &str = "CODER_PROXY_SESSION_TOKEN";
 /// The key of the deployment's URL.
 const URL_KEY: &str = "CODER_PRIMARY_ACCESS_URL";
-/// On the Secret: when the token was issued.
-const ISSUED_AT: &str = "coder-operator.dev/issued-at";
 
 /// The rule.
 pub struct WorkspaceProxy;
@@ -35,20 +35,21 @@ pub struct Desired {
     pub(super) name: String,
     pub(super) display_name: String,
     pub(super) icon: String,
-    pub(super) secret: Secret,
+    /// Where the token goes, and the deployment's URL with it.
+    pub(super) home: Home,
     /// The value of the annotation that asks for a new token.
     pub(super) rotate: Option<String>,
+    /// The value of it that was acted upon before.
+    pub(super) handled: Option<String>,
     /// Whether there is to be a token without anybody asking: not for a proxy that was taken over.
     pub(super) expects_token: bool,
 }
 
-/// Where the token goes.
-#[derive(Clone, Debug)]
-pub struct Secret {
-    pub(super) name: String,
-    pub(super) key: String,
-    /// The deployment's URL, which goes there as well.
-    pub(super) url: String,
+impl Desired {
+    /// Whether the annotation asks for another token than this.
+    fn asks(&self, token: Option<&Issued>) -> bool {
+        self.rotate.is_some() && self.rotate != self.handled && token.is_none_or(|token| token.rotate != self.rotate)
+    }
 }
 
 /// What Coder and the Secret hold.
@@ -56,18 +57,7 @@ pub struct Secret {
 pub struct Observed {
     pub(super) proxy: coder::WorkspaceProxy,
     /// The token in the Secret, if it is this proxy's.
-    pub(super) token: Option<Token>,
-}
-
-/// A token in the Secret.
-#[derive(Clone, Debug, Default)]
-pub struct Token {
-    /// For which value of the annotation it was issued.
-    pub(super) rotate: Option<String>,
-    /// When.
-    pub(super) issued_at: Option<Timestamp>,
-    /// The URL beside it.
-    pub(super) url: Option<String>,
+    pub(super) token: Option<Issued>,
 }
 
 /// One call.
@@ -89,8 +79,8 @@ pub enum Change {
         /// Whether somebody asked for it.
         asked: bool,
     },
-    /// No call: the URL in the Secret.
-    WriteUrl,
+    /// No call: the Secret as it shall be, with the token that there is.
+    SettleSecret,
 }
 
 impl fmt::Display for Change {
@@ -108,7 +98,7 @@ impl fmt::Display for Change {
             Self::IssueToken { asked: false } => f.write_str(
                 "issue a new token, the Secret had lost it: running proxies need the new Secret and a restart",
             ),
-            Self::WriteUrl => write!(f, "write {URL_KEY} into the Secret"),
+            Self::SettleSecret => f.write_str("bring the Secret up to date, with the same token"),
         }
     }
 }
@@ -129,28 +119,42 @@ impl Remote for WorkspaceProxy {
             let message = format!("{name} is no valid name of a workspace proxy: set spec.name");
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
-        let secret = Secret {
+        let status = object.status.as_ref();
+        let place = Place {
             name: spec.token_secret.name.clone(),
             key: spec.token_secret.key_or(TOKEN_KEY).to_owned(),
-            url: cx.connection.link.url.as_str().trim_end_matches('/').to_owned(),
         };
-        // Found out before anything is created: the token that is shown once must have a place to go to.
-        if matches!(cx.output(&secret.name).await?, Output::Foreign) {
-            return Err(output::foreign(&cx.me.key.namespace, &secret.name));
-        }
-        let status = object.status.as_ref();
-        let expects_token = status.is_some_and(|status| {
-            status.common.origin == Some(Origin::Created)
-                || status.common.pending_creation.is_some()
-                || status.token_issued_at.is_some()
+        let previous = status.and_then(|status| status.token_secret.as_ref()).map(|was| Place {
+            name: was.name.clone(),
+            key: was.key.clone(),
         });
+        let home = Home {
+            previous: previous.filter(|was| *was != place),
+            place,
+            beside: BTreeMap::from([(URL_KEY.to_owned(), access_url(cx, spec.primary_access_url.as_deref()))]),
+        };
+        // Found out about before anything is compared with it.
+        issued::before(cx, &home).await?;
+        let pending = status.is_some_and(|status| status.common.pending_creation.is_some());
+        let origin = status
+            .filter(|status| status.id.is_some())
+            .and_then(|status| status.common.origin);
+        let rotate = object.annotations().get(annotation::ROTATE).cloned();
+        // What the annotation says while the proxy is taken over was said to somebody before.
+        let handled = if origin.is_some() || pending {
+            status.and_then(|status| status.last_handled_rotate.clone())
+        } else {
+            rotate.clone()
+        };
+        let issued = status.is_some_and(|status| status.token_issued_at.is_some());
         Ok(Desired {
             name,
             display_name: spec.display_name.clone(),
             icon: spec.icon.clone(),
-            secret,
-            rotate: object.annotations().get(annotation::ROTATE).cloned(),
-            expects_token,
+            home,
+            rotate,
+            handled,
+            expects_token: origin == Some(Origin::Created) || pending || issued,
         })
     }
 
@@ -177,7 +181,7 @@ impl Remote for WorkspaceProxy {
         };
         let Some(proxy) = found else { return Ok(None) };
         let token = match desired {
-            Some(desired) => token(cx, &desired.secret, proxy.id).await?,
+            Some(desired) => issued::find(cx, &desired.home, &proxy.id.to_string()).await?,
             None => None,
         };
         Ok(Some(Observed { proxy, token }))
@@ -188,8 +192,9 @@ impl Remote for WorkspaceProxy {
             name,
             display_name,
             icon,
-            secret,
-            rotate,
+            home: _,
+            rotate: _,
+            handled: _,
             expects_token,
         } = desired;
         let Some(Observed { proxy, token }) = observed else {
@@ -210,14 +215,11 @@ impl Remote for WorkspaceProxy {
                 icon,
             });
         }
+        let asked = desired.asks(token.as_ref());
         match token {
-            Some(token) if rotate.is_some() && token.rotate != *rotate => {
-                changes.push(Change::IssueToken { asked: true });
-            }
-            Some(token) if token.url.as_ref() != Some(&secret.url) => changes.push(Change::WriteUrl),
-            None if rotate.is_some() || *expects_token => {
-                changes.push(Change::IssueToken { asked: !*expects_token });
-            }
+            None if asked || *expects_token => changes.push(Change::IssueToken { asked: !*expects_token }),
+            Some(_) if asked => changes.push(Change::IssueToken { asked: true }),
+            Some(token) if !token.settled => changes.push(Change::SettleSecret),
             Some(_) | None => {}
         }
         changes
@@ -239,8 +241,17 @@ impl Remote for WorkspaceProxy {
                 field: "tokenSecret",
                 text: "tokenSecret lost its token (running proxies need the new Secret and a restart)".to_owned(),
             }],
-            Change::IssueToken { asked: true } | Change::WriteUrl => Vec::new(),
+            Change::IssueToken { asked: true } | Change::SettleSecret => Vec::new(),
         }
+    }
+
+    async fn rehearse(cx: &Cx<'_>, desired: &Desired, change: &Change) -> Result<(), Error> {
+        let inherits = match change {
+            Change::Create(_) => false,
+            Change::IssueToken { .. } => true,
+            Change::Update { .. } | Change::SettleSecret => return Ok(()),
+        };
+        issued::rehearse(cx, &desired.home, desired.rotate.as_deref(), inherits).await
     }
 
     async fn apply(
@@ -251,8 +262,9 @@ impl Remote for WorkspaceProxy {
     ) -> Result<Observed, Error> {
         match (change, observed) {
             (Change::Create(request), _) => {
+                let before = issued::before(cx, &desired.home).await?;
                 let made = cx.coder().create_proxy(request).await?;
-                keep(cx, desired, made).await
+                keep(cx, desired, made, false, before.as_deref()).await
             }
             (_, None) => Err(Error::Superseded),
             (Change::Update { .. }, Some(observed)) => {
@@ -265,29 +277,25 @@ impl Remote for WorkspaceProxy {
                 })
             }
             (Change::IssueToken { .. }, Some(observed)) => {
+                let before = issued::before(cx, &desired.home).await?;
                 let answer = cx
                     .coder()
                     .regenerate_proxy_token(&request(desired, observed.proxy.id))
                     .await?;
-                keep(cx, desired, answer).await
+                keep(cx, desired, answer, true, before.as_deref()).await
             }
-            (Change::WriteUrl, Some(observed)) => {
-                let data = BTreeMap::from([(URL_KEY.to_owned(), SecretString::from(desired.secret.url.clone()))]);
-                let content = Content {
-                    data,
-                    annotations: BTreeMap::new(),
-                };
-                cx.outputs.write(&cx.owner, &desired.secret.name, content).await?;
-                let token = token(cx, &desired.secret, observed.proxy.id).await?;
+            (Change::SettleSecret, Some(observed)) => {
+                let id = observed.proxy.id.to_string();
+                issued::settle(cx, &desired.home, &id, desired.rotate.as_deref()).await?;
                 Ok(Observed {
-                    token,
+                    token: issued::find(cx, &desired.home, &id).await?,
                     ..observed.clone()
                 })
             }
         }
     }
 
-    fn report(_: &Desired, observed: &Observed, status: &mut WorkspaceProxyStatus, _: Timestamp) -> Report {
+    fn report(desired: &Desired, observed: &Observed, status: &mut WorkspaceProxyStatus, _: Timestamp) -> Report {
         let Observed { proxy, token } = observed;
         status.id = Some(proxy.id.to_string());
         status.name = Some(proxy.name.clone());
@@ -295,15 +303,18 @@ impl Remote for WorkspaceProxy {
         status.health = proxy.status.as_ref().map(|health| health.status.as_str().to_owned());
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
         status.version = Some(proxy.version.clone()).filter(|version| !version.is_empty());
-        status.token_issued_at = token.as_ref().and_then(|token| token.issued_at).map(Time);
-        if let Some(Token {
-            rotate: Some(handled), ..
-        }) = token
-        {
-            status.last_handled_rotate = Some(handled.clone());
+        if let Some(token) = token {
+            status.token_issued_at = token.at.filter(|_| token.for_us).map(Time);
+            if token.settled {
+                let Place { name, key } = desired.home.place.clone();
+                status.token_secret = Some(TokenSecret { name, key });
+            }
+        }
+        if desired.rotate.is_some() && !desired.asks(token.as_ref()) {
+            status.last_handled_rotate.clone_from(&desired.rotate);
         }
         let mut report = Report::default();
-        if token.is_none() {
+        if token.is_none() && !desired.expects_token {
             let message = format!(
                 "taken over: its token is known only to whoever created it; the annotation {} issues a new one, which \
                  ends the old one",
@@ -323,6 +334,12 @@ impl Remote for WorkspaceProxy {
                 vec![("health", health)],
             );
         }
+    }
+
+    fn secrets(object: &CoderWorkspaceProxy) -> Vec<&str> {
+        let was = object.status.as_ref().and_then(|status| status.token_secret.as_ref());
+        let names = [Some(&object.spec.token_secret.name), was.map(|was| &was.name)];
+        names.into_iter().flatten().map(String::as_str).collect()
     }
 
     fn created_since(observed: &Observed, since: Timestamp) -> bool {
@@ -379,48 +396,33 @@ fn request(desired: &Desired, id: ProxyId) -> UpdateProxy {
     }
 }
 
+/// By which URL proxies reach the deployment: as the spec says, or as the deployment says, or as the operator reaches it.
+fn access_url(cx: &Cx<'_>, given: Option<&str>) -> String {
+    let usable = |url: &&str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+    given
+        .or_else(|| Some(cx.connection.access_url.as_str()).filter(usable))
+        .unwrap_or(cx.connection.link.url.as_str())
+        .trim_end_matches('/')
+        .to_owned()
+}
+
 /// Puts the token that Coder just showed into the Secret.
-async fn keep(cx: &Cx<'_>, desired: &Desired, answer: ProxyWithToken) -> Result<Observed, Error> {
+async fn keep(
+    cx: &Cx<'_>,
+    desired: &Desired,
+    answer: ProxyWithToken,
+    inherits: bool,
+    before: Option<&str>,
+) -> Result<Observed, Error> {
     let proxy = Proxies::without_volatile(answer.proxy);
     cx.put(&Proxies, proxy.clone());
     let Some(token) = answer.proxy_token else {
         return Err(Error::NotConverging("Coder answered without a token".to_owned()));
     };
-    let secret = &desired.secret;
-    let mut annotations = BTreeMap::from([(
-        ISSUED_AT.to_owned(),
-        Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
-    )]);
-    annotations.extend(
-        desired
-            .rotate
-            .clone()
-            .map(|value| (annotation::ROTATE.to_owned(), value)),
-    );
-    let data = BTreeMap::from([
-        (secret.key.clone(), token),
-        (URL_KEY.to_owned(), SecretString::from(secret.url.clone())),
-    ]);
-    cx.outputs
-        .write(&cx.owner, &secret.name, Content { data, annotations })
-        .await?;
-    let token = self::token(cx, secret, proxy.id).await?;
+    let Desired { home, rotate, .. } = desired;
+    issued::keep(cx, home, token, rotate.as_deref(), inherits, before).await?;
+    let token = issued::find(cx, home, &proxy.id.to_string()).await?;
     Ok(Observed { proxy, token })
-}
-
-/// The token in the Secret, if it is that proxy's.
-async fn token(cx: &Cx<'_>, secret: &Secret, proxy: ProxyId) -> Result<Option<Token>, Error> {
-    Ok(match cx.output(&secret.name).await? {
-        Output::Absent | Output::Foreign => None,
-        Output::Ours(written) => {
-            let ours = written.public.get(&secret.key) == Some(&proxy.to_string());
-            ours.then(|| Token {
-                rotate: written.annotations.get(annotation::ROTATE).cloned(),
-                issued_at: written.annotations.get(ISSUED_AT).and_then(|at| at.parse().ok()),
-                url: written.public.get(URL_KEY).cloned(),
-            })
-        }
-    })
 }
 
 #[cfg(test)]

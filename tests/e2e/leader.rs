@@ -8,7 +8,7 @@ use coder_operator::api::{CoderGroup, CoderInstance};
 use crate::support::{Coder, Operator, Settings, World, ready, simulated_only};
 
 /// A world without an operator, and the settings of replicas that elect a leader in it.
-async fn replicas(test: &str) -> (World, Settings) {
+pub(crate) async fn replicas(test: &str) -> (World, Settings) {
     let mut world = World::with(test, Coder::simulated(Profile::Main).await, json!({})).await;
     world.operator.crash().await;
     let settings = Settings {
@@ -18,7 +18,7 @@ async fn replicas(test: &str) -> (World, Settings) {
     (world, settings)
 }
 
-fn leads(operator: &Operator) -> bool {
+pub(crate) fn leads(operator: &Operator) -> bool {
     operator.log().lines().any(|line| line.contains("\"leading\""))
 }
 

@@ -123,3 +123,54 @@ async fn what_comes_back_without_status_destroys_and_duplicates_nothing_and_is_t
     assert_eq!(world.coder.sim().snapshot(), before);
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_comes_back_with_its_secret_goes_on_with_its_token_and_issues_none_by_itself() {
+    simulated_only!("it reads the journal of the server");
+    const TOKEN: &str = "CODER_PROXY_SESSION_TOKEN";
+    let mut world = World::new("restore-proxy").await;
+    let proxy = json!({ "displayName": "Paris", "icon": "/emojis/1f680.png", "tokenSecret": { "name": "paris" } });
+    world.apply::<CoderWorkspaceProxy>("paris", proxy).await;
+    world.wait("paris", ready::<CoderWorkspaceProxy>).await;
+    let token = world.secret("paris", TOKEN).await.unwrap();
+    let secrets = world.api::<Secret>();
+    let kept = secrets.get("paris").await.unwrap();
+    let mark = world.coder.sim().journal().mark();
+
+    world.kill_operator().await;
+    restore::<CoderWorkspaceProxy>(&world, "paris").await;
+    // As a backup brings it back: Kubernetes may have collected it, and its owner is the one of before.
+    let _ = secrets.delete("paris", &DeleteParams::default()).await;
+    let owner = json!([{
+        "apiVersion": "coder-operator.dev/v1alpha1", "kind": "CoderWorkspaceProxy", "name": "paris", "controller": true,
+        "uid": kept.metadata.owner_references.as_ref().unwrap()[0].uid,
+    }]);
+    let body = json!({
+        "apiVersion": "v1", "kind": "Secret", "data": kept.data,
+        "metadata": { "name": "paris", "annotations": kept.metadata.annotations, "ownerReferences": owner },
+    });
+    world
+        .patch::<CoderWorkspaceProxy>("paris", json!({ "adoptionPolicy": "IfExists" }))
+        .await;
+    world.restart_operator().await;
+    world.wait("paris", ready::<CoderWorkspaceProxy>).await;
+    let parameters = PatchParams::apply("backup").force();
+    let back = secrets.patch("paris", &parameters, &Patch::Apply(body)).await.unwrap();
+    let issued = |object: &CoderWorkspaceProxy| condition(object, "TokenNotIssued").is_none() && ready(object);
+    let object = world.wait("paris", issued).await;
+    let now = secrets.get("paris").await.unwrap();
+    assert_eq!(now.metadata.uid, back.metadata.uid);
+    assert_eq!(
+        now.metadata.owner_references.unwrap()[0].uid,
+        object.metadata.uid.unwrap()
+    );
+    assert_eq!(world.secret("paris", TOKEN).await.as_ref(), Some(&token));
+
+    // What this object did not issue, it does not issue anew unasked.
+    secrets.delete("paris", &DeleteParams::default()).await.unwrap();
+    let lost = |object: &CoderWorkspaceProxy| condition(object, "TokenNotIssued").is_some() && ready(object);
+    world.wait("paris", lost).await;
+    assert!(world.coder.sim().proxy_token_valid(&token));
+    assert!(world.coder.sim().journal().writes_since(mark).is_empty());
+    world.finish().await;
+}

@@ -1,5 +1,8 @@
 //! The life of a workspace proxy's registration, and of the Secret with its token.
 
+mod late;
+mod secret;
+
 use coder_sim::{Method, Profile, ProxyStatus};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;

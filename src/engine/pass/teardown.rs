@@ -7,6 +7,7 @@ use k8s_controller::events::EventType;
 
 use crate::api::{DeletionPolicy, Kind, Mode, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::objects::Referrer;
+use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::Verdict;
@@ -27,7 +28,11 @@ pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
             look_again: None,
         };
     }
-    let error = match pass.dissolve().await {
+    let farewell = match pass.dissolve().await {
+        Ok(farewell) => pass.leave_secrets(&farewell).await.map(|()| farewell),
+        Err(error) => Err(error),
+    };
+    let error = match farewell {
         Ok(farewell) => pass.release(farewell).await.err(),
         Err(error) if error.disposition() == Disposition::Superseded => Some(error),
         Err(error) => {
@@ -145,6 +150,17 @@ impl<R: Remote> Pass<'_, R> {
         let others = self.holders(connection, &id);
         let mine = self.my_claim(connection, None, Some(id));
         claims::stronger(&mine, &others).is_some()
+    }
+
+    /// What stays in Coder goes on to be used: so do the Secrets with its tokens, which Kubernetes would collect together
+    /// with their owner.
+    async fn leave_secrets(&self, farewell: &Farewell) -> Result<(), Error> {
+        if let (Farewell::Orphaned(_), Some(owner)) = (farewell, Owner::of(self.object.as_ref())) {
+            for name in R::secrets(&self.object) {
+                self.engine.outputs.disown(&owner, name).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn release(&mut self, farewell: Farewell) -> Result<(), Error> {

@@ -96,6 +96,7 @@ pub(super) async fn look(
         features,
         user,
         version: build.version,
+        access_url: build.dashboard_url,
     };
     Ok(Findings {
         credentials,

@@ -12,12 +12,16 @@ fn desired(name: &str) -> Desired {
         name: name.to_owned(),
         display_name: "Paris".into(),
         icon: "/x.png".into(),
-        secret: Secret {
-            name: "paris".into(),
-            key: TOKEN_KEY.into(),
-            url: "https://coder.example.com".into(),
+        home: Home {
+            place: Place {
+                name: "paris".into(),
+                key: TOKEN_KEY.into(),
+            },
+            previous: None,
+            beside: BTreeMap::new(),
         },
         rotate: None,
+        handled: None,
         expects_token: true,
     }
 }
@@ -41,11 +45,12 @@ fn proxy(name: &str, display_name: &str, icon: &str) -> coder::WorkspaceProxy {
     }
 }
 
-fn issued(desired: &Desired) -> Token {
-    Token {
+fn issued(desired: &Desired) -> Issued {
+    Issued {
         rotate: desired.rotate.clone(),
-        issued_at: None,
-        url: Some(desired.secret.url.clone()),
+        at: None,
+        for_us: true,
+        settled: true,
     }
 }
 
@@ -56,12 +61,14 @@ impl Model for WorkspaceProxy {
             few_names(),
             few_names(),
             option::of(few_names()),
+            option::of(few_names()),
             any::<bool>(),
         )
-            .prop_map(|(name, display_name, icon, rotate, expects_token)| Desired {
+            .prop_map(|(name, display_name, icon, rotate, handled, expects_token)| Desired {
                 display_name,
                 icon,
                 rotate,
+                handled,
                 expects_token,
                 ..desired(&name)
             })
@@ -69,10 +76,11 @@ impl Model for WorkspaceProxy {
     }
 
     fn any_observed() -> BoxedStrategy<Observed> {
-        let token = (option::of(few_names()), option::of(few_names())).prop_map(|(rotate, url)| Token {
+        let token = (option::of(few_names()), any::<bool>()).prop_map(|(rotate, settled)| Issued {
             rotate,
-            issued_at: None,
-            url,
+            at: None,
+            for_us: true,
+            settled,
         });
         (few_names(), few_names(), few_names(), option::of(token))
             .prop_map(|(name, display_name, icon, token)| Observed {
@@ -109,11 +117,8 @@ impl Model for WorkspaceProxy {
                 token: Some(issued(desired)),
                 ..before
             },
-            (Change::WriteUrl, Some(before)) => {
-                let token = before.token.map(|token| Token {
-                    url: Some(desired.secret.url.clone()),
-                    ..token
-                });
+            (Change::SettleSecret, Some(before)) => {
+                let token = before.token.map(|token| Issued { settled: true, ..token });
                 Observed { token, ..before }
             }
             (change, None) => panic!("{change} of nothing"),
@@ -156,4 +161,33 @@ fn a_new_annotation_means_a_new_token_once() {
     );
     held.token = Some(issued(&asked));
     assert!(WorkspaceProxy::plan(&asked, Some(&held)).is_empty());
+}
+
+#[test]
+fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
+    let taken_over = Desired {
+        rotate: Some("1".into()),
+        handled: Some("1".into()),
+        expects_token: false,
+        ..desired("paris")
+    };
+    let mut held = Observed {
+        proxy: proxy("paris", "Paris", "/x.png"),
+        token: None,
+    };
+    assert!(WorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
+    held.token = Some(issued(&desired("paris")));
+    assert!(WorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
+    let asked = Desired {
+        rotate: Some("2".into()),
+        ..taken_over
+    };
+    for token in [None, held.token.clone()] {
+        held.token = token;
+        let plan = WorkspaceProxy::plan(&asked, Some(&held));
+        assert!(
+            matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
+            "{plan:?}"
+        );
+    }
 }

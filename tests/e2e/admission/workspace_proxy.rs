@@ -27,6 +27,19 @@ pub(super) fn rules() -> Vec<Rule> {
         icon(KIND, "spec.icon", "icon"),
         Rule::new(
             KIND,
+            "spec.primaryAccessURL",
+            "must be an absolute URL such as https://coder.example.com, without user, query or fragment",
+        )
+        .refuses(json!({"primaryAccessURL": "coder.example.com"}))
+        .refuses(json!({"primaryAccessURL": "ftp://coder.example.com"}))
+        .refuses(json!({"primaryAccessURL": "https:///path"}))
+        .refuses(json!({"primaryAccessURL": "https://ann@coder.example.com"}))
+        .refuses(json!({"primaryAccessURL": "https://coder.example.com/?x=1"}))
+        .refuses(json!({"primaryAccessURL": "https://coder.example.com/#top"}))
+        .accepts(json!({"primaryAccessURL": "https://coder.example.com:8443/base"}))
+        .accepts(json!({"primaryAccessURL": "http://coder.coder.svc"})),
+        Rule::new(
+            KIND,
             "spec.tokenSecret",
             "holds the deployment's URL: choose another key for the token",
         )
