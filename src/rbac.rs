@@ -39,13 +39,8 @@ pub fn rules() -> Vec<PolicyRule> {
         rule(GROUP, &with("/status"), &["patch"]),
         // So that the Secrets it writes may block the deletion of their owners.
         rule(GROUP, &with("/finalizers"), &["update"]),
-        // Read where a custom resource names one; written only for workspace proxies, and deleted when their token moves
-        // to another one.
-        rule(
-            "",
-            &["secrets"],
-            &["get", "list", "watch", "create", "update", "delete"],
-        ),
+        // Read where a custom resource names one; written only for workspace proxies.
+        rule("", &["secrets"], &["get", "list", "watch", "create", "update"]),
         rule("", &["configmaps"], &["get", "list", "watch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]

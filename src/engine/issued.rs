@@ -229,9 +229,8 @@ impl Found {
         }
     }
 
-    /// Whether something of ours is still where the value was before.
+    /// Whether a value is still where it was before.
     fn left_behind(&self, home: &Home) -> bool {
-        self.old(home)
-            .is_some_and(|(secret, key)| self.before.is_some() || secret.digest(key).is_some())
+        self.old(home).is_some_and(|(secret, key)| secret.digest(key).is_some())
     }
 }

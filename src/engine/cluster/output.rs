@@ -4,11 +4,12 @@
 //! is overwritten.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
-use kube::api::{DeleteParams, ObjectMeta, PostParams, Preconditions};
+use kube::api::{ObjectMeta, PostParams};
 use kube::{Api, Client, Resource};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
@@ -254,40 +255,23 @@ impl Outputs {
         Err(Error::Superseded)
     }
 
-    /// Takes these keys and annotations out of the object's own Secret. If nothing is left in it, it goes; or else it is
-    /// nobody's from now on.
+    /// Takes these keys and annotations out of the object's own Secret. One that is empty then still goes with the object;
+    /// one in which somebody else keeps something is nobody's from now on.
     ///
     /// # Errors
     /// When Kubernetes cannot be asked, or refuses.
     pub async fn discard(&self, owner: &Owner, name: &str, keys: &[&str], annotations: &[&str]) -> Result<(), Error> {
-        let Some(api) = self.api(owner) else { return Ok(()) };
-        let refused = |error| refused(error, &owner.namespace, name);
-        let Some(mut secret) = api.get_opt(name).await.map_err(refused)? else {
-            return Ok(());
-        };
-        if !owned(&secret, owner) {
-            return Ok(());
-        }
-        self.lead()?;
-        let data = secret.data.get_or_insert_default();
-        data.retain(|key, _| !keys.contains(&key.as_str()));
-        if data.is_empty() {
-            let preconditions = Preconditions {
-                uid: secret.metadata.uid,
-                resource_version: secret.metadata.resource_version,
-            };
-            let parameters = DeleteParams::default().preconditions(preconditions);
-            return match api.delete(name, &parameters).await {
-                Ok(_) => Ok(()),
-                Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
-                Err(error) => Err(refused(error)),
-            };
-        }
-        let noted = secret.metadata.annotations.get_or_insert_default();
-        noted.retain(|name, _| !annotations.contains(&name.as_str()));
-        disowned(&mut secret, owner);
-        let written = api.replace(name, &PostParams::default(), &secret).await;
-        written.map(|_| ()).map_err(refused)
+        self.amend(owner, name, |secret| {
+            let data = secret.data.get_or_insert_default();
+            data.retain(|key, _| !keys.contains(&key.as_str()));
+            let kept = !data.is_empty();
+            let noted = secret.metadata.annotations.get_or_insert_default();
+            noted.retain(|name, _| !annotations.contains(&name.as_str()));
+            if kept {
+                disowned(secret, owner);
+            }
+        })
+        .await
     }
 
     /// The object lets go of its Secret, which stays: nobody owns it from now on.
@@ -295,6 +279,11 @@ impl Outputs {
     /// # Errors
     /// When Kubernetes cannot be asked, or refuses.
     pub async fn disown(&self, owner: &Owner, name: &str) -> Result<(), Error> {
+        self.amend(owner, name, |secret| disowned(secret, owner)).await
+    }
+
+    /// Changes the object's own Secret, if there is one.
+    async fn amend(&self, owner: &Owner, name: &str, change: impl FnOnce(&mut Secret) + Send) -> Result<(), Error> {
         let Some(api) = self.api(owner) else { return Ok(()) };
         let refused = |error| refused(error, &owner.namespace, name);
         let Some(mut secret) = api.get_opt(name).await.map_err(refused)? else {
@@ -304,7 +293,7 @@ impl Outputs {
             return Ok(());
         }
         self.lead()?;
-        disowned(&mut secret, owner);
+        change(&mut secret);
         match api.replace(name, &PostParams::default(), &secret).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => Ok(()),
@@ -344,7 +333,10 @@ pub fn foreign(namespace: &str, name: &str) -> Error {
 #[must_use]
 pub fn digest(value: &SecretString) -> String {
     let hash = Sha256::digest(value.expose_secret().as_bytes());
-    hash.iter().map(|byte| format!("{byte:02x}")).collect()
+    hash.iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 /// What Kubernetes says when it does not take a Secret: a permission, a quota, a policy, a name. Trying again helps only

@@ -206,9 +206,12 @@ async fn a_token_moves_with_the_name_and_the_key_of_its_secret() {
     assert_eq!(world.secret(SECRET, TOKEN).await, None, "the old key is gone");
     move_to("moved", "TOKEN").await;
     let secrets = world.api::<Secret>();
-    assert!(
-        secrets.get_opt(SECRET).await.unwrap().is_none(),
-        "the old Secret is gone"
+    let old = secrets.get(SECRET).await.unwrap();
+    assert!(old.data.unwrap_or_default().is_empty(), "the old Secret is empty");
+    assert_eq!(
+        old.metadata.owner_references.unwrap().len(),
+        1,
+        "and goes with the object"
     );
 
     // What somebody else put into it stays.
