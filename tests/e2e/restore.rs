@@ -127,12 +127,11 @@ async fn what_comes_back_without_status_destroys_and_duplicates_nothing_and_is_t
 #[tokio::test(flavor = "multi_thread")]
 async fn a_proxy_that_comes_back_with_its_secret_goes_on_with_its_token_and_issues_none_by_itself() {
     simulated_only!("it reads the journal of the server");
-    const TOKEN: &str = "CODER_PROXY_SESSION_TOKEN";
     let mut world = World::new("restore-proxy").await;
     let proxy = json!({ "displayName": "Paris", "icon": "/emojis/1f680.png", "tokenSecret": { "name": "paris" } });
     world.apply::<CoderWorkspaceProxy>("paris", proxy).await;
     world.wait("paris", ready::<CoderWorkspaceProxy>).await;
-    let token = world.secret("paris", TOKEN).await.unwrap();
+    let token = world.secret("paris", "CODER_PROXY_SESSION_TOKEN").await.unwrap();
     let secrets = world.api::<Secret>();
     let kept = secrets.get("paris").await.unwrap();
     let mark = world.coder.sim().journal().mark();
@@ -164,7 +163,10 @@ async fn a_proxy_that_comes_back_with_its_secret_goes_on_with_its_token_and_issu
         now.metadata.owner_references.unwrap()[0].uid,
         object.metadata.uid.unwrap()
     );
-    assert_eq!(world.secret("paris", TOKEN).await.as_ref(), Some(&token));
+    assert_eq!(
+        world.secret("paris", "CODER_PROXY_SESSION_TOKEN").await.as_ref(),
+        Some(&token)
+    );
 
     // What this object did not issue, it does not issue anew unasked.
     secrets.delete("paris", &DeleteParams::default()).await.unwrap();
