@@ -41,7 +41,11 @@ pub fn rules() -> Vec<PolicyRule> {
         rule(GROUP, &with("/finalizers"), &["update"]),
         // Read where a custom resource names one; written only for workspace proxies. None is ever deleted, but Kubernetes
         // lets only who may delete a Secret say whose it is: it is let go with its proxy, and taken over with it.
-        rule("", &["secrets"], &["get", "list", "watch", "create", "update", "delete"]),
+        rule(
+            "",
+            &["secrets"],
+            &["get", "list", "watch", "create", "update", "delete"],
+        ),
         rule("", &["configmaps"], &["get", "list", "watch"]),
         rule("events.k8s.io", &["events"], &["create", "patch"]),
     ]

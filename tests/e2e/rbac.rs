@@ -161,7 +161,10 @@ async fn nothing_elsewhere(world: &World) {
     );
     let own = Api::<Secret>::namespaced(client, world.ns());
     own.get("default-token").await.expect("its own namespace is open to it");
-    refused(own.delete("default-token", &kube::api::DeleteParams::default()).await);
+    let nothing = Patch::Merge(json!({}));
+    refused(own.patch("default-token", &PatchParams::default(), &nothing).await);
+    let everything = kube::api::DeleteParams::default();
+    refused(own.delete_collection(&everything, &ListParams::default()).await);
     other.finish().await.unwrap();
 }
 
