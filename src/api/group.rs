@@ -26,6 +26,7 @@ use super::status::CommonStatus;
     derive = "PartialEq",
     doc = "A group of a Coder organization: its quota and its members.",
     validation = rules::metadata_name_of_group(),
+    validation = rules::organization_stays(),
     printcolumn(name = "Group", type_ = "string", json_path = ".status.name"),
     printcolumn(name = "Organization", type_ = "string", json_path = ".status.organization"),
     printcolumn(name = "Members", type_ = "integer", json_path = ".status.memberCount"),
@@ -36,10 +37,7 @@ use super::status::CommonStatus;
 #[x_kube(
     validation = Rule::new("has(self.organization) != has(self.organizationRef)")
         .message("set exactly one of organizationRef (a CoderOrganization) and organization (Coder's own name or id, or \"default\")"),
-    validation = Rule::new("has(self.organization) == has(oldSelf.organization) && (!has(self.organization) || self.organization == oldSelf.organization)")
-        .message("organization cannot be changed, Coder cannot move a group: delete this object and create it anew"),
-    validation = Rule::new("has(self.organizationRef) == has(oldSelf.organizationRef) && (!has(self.organizationRef) || self.organizationRef == oldSelf.organizationRef)")
-        .message("organizationRef cannot be changed, Coder cannot move a group: delete this object and create it anew"),
+    validation = rules::group_name(),
     validation = Rule::new("!has(self.memberPolicy) || has(self.members)")
         .message("memberPolicy says how to treat members: set members, or remove memberPolicy")
 )]
@@ -48,22 +46,26 @@ pub struct GroupSpec {
     #[serde(flatten)]
     pub common: CommonSpec,
 
-    /// The `CoderOrganization` it belongs to. The group waits for it. Cannot be changed.
+    /// The `CoderOrganization` it belongs to. The group waits for it. Coder cannot move a group: once there is one, its
+    /// organization may be named in another way, and not be another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub organization_ref: Option<ObjectRef>,
 
-    /// The organization by Coder's own name or id, or `default`. Cannot be changed.
+    /// The organization by Coder's own name or id, or `default`. As `organizationRef`. A group stays in the organization
+    /// that the name led to, also when that is renamed: the condition `NameMoved` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 36))]
     #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
         .message("must be the name or the id of an organization in Coder, or \"default\""))]
     pub organization: Option<String>,
 
-    /// Name in Coder; default: `metadata.name`. Case matters. Changing it renames the group, whose id stays.
+    /// Name in Coder; default: `metadata.name`. Case matters. Changing it renames the group, whose id stays. A group that
+    /// exists under a name which Coder gives to no new one (the identity provider makes `/platform/devs`) can be taken
+    /// over: `adoptionPolicy: IfExists` or `MustExist` has to be said here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 255))]
     #[x_kube(
-        validation = rules::name(),
+        validation = rules::group_name_characters(),
         validation = rules::name_not_reserved(),
         validation = Rule::new("self != 'Everyone'")
             .message("the group Everyone is part of its organization: set everyoneQuotaAllowance on the CoderOrganization")

@@ -48,6 +48,37 @@ pub fn metadata_name_of_group() -> Rule {
     )
 }
 
+/// A new group needs a Coder name; one that is taken over has the name that it has.
+pub fn group_name() -> Rule {
+    Rule::new(
+        "!has(self.name) || self.name.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$') || \
+         (has(self.adoptionPolicy) && self.adoptionPolicy in ['IfExists', 'MustExist'])",
+    )
+    .message(
+        "name must be a Coder name (letters, digits and single hyphens between them), unless adoptionPolicy: IfExists or \
+         MustExist takes over a group that has another one, as the identity provider makes them",
+    )
+}
+
+/// What every group that exists is called.
+pub fn group_name_characters() -> Rule {
+    Rule::new("!self.matches('[[:cntrl:]]') && bytes(self).size() <= 255")
+        .message("must have at most 255 bytes and no control characters")
+}
+
+/// The organization of what is in Coder may be named in another way, and may not be another one. What this cannot tell, the
+/// operator finds out.
+pub fn organization_stays() -> Rule {
+    Rule::new(
+        "!has(self.spec.organization) || !has(self.status) || !has(self.status.origin) || \
+         !has(self.status.organizationId) || \
+         (has(oldSelf.spec.organization) && self.spec.organization == oldSelf.spec.organization) || \
+         self.spec.organization == 'default' || self.spec.organization.lowerAscii() == self.status.organizationId || \
+         (has(self.status.organization) && self.spec.organization.lowerAscii() == self.status.organization.lowerAscii())",
+    )
+    .message("organization cannot be changed, Coder cannot move a group: delete this object and create it anew")
+}
+
 /// A display name has no space at its ends and at most 64 bytes. Empty is allowed where the field may be cleared.
 pub fn display_name() -> Rule {
     Rule::new("self == '' || (self.matches('^[^\\\\s](.*[^\\\\s])?$') && bytes(self).size() <= 64)")
@@ -92,6 +123,12 @@ pub fn is_name(text: &str, max: usize) -> bool {
         && text
             .split('-')
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Whether a group can have this name, whoever gave it.
+#[must_use]
+pub fn is_group_name(text: &str) -> bool {
+    !text.is_empty() && text.len() <= GROUP_NAME_MAX && !text.chars().any(char::is_control)
 }
 
 #[cfg(test)]

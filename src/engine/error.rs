@@ -109,6 +109,8 @@ pub enum Reason {
     NotFound,
     /// Another custom resource has it.
     Conflict,
+    /// A name of the spec leads to something else than before.
+    NameMoved,
     /// The instance does not grant its use.
     AccessDenied,
     /// The token's user may not do it.

@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::absence;
-use super::field::{Field, few};
+use super::field::Field;
 use super::parent::{Parent, parent};
-use crate::api::{CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
+use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
@@ -65,9 +65,17 @@ impl Remote for Group {
     async fn resolve(cx: &Cx<'_>, object: &CoderGroup) -> Result<Desired, Error> {
         let spec = &object.spec;
         let name = spec.name.clone().unwrap_or_else(|| object.name_any());
-        if !rules::is_name(&name, rules::GROUP_NAME_MAX) || name == "Everyone" {
-            let message =
-                format!("{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name");
+        let may_exist = spec.name.is_some()
+            && matches!(
+                spec.common.adoption_policy,
+                Some(AdoptionPolicy::IfExists | AdoptionPolicy::MustExist)
+            );
+        let valid = rules::is_name(&name, rules::GROUP_NAME_MAX) || (may_exist && rules::is_group_name(&name));
+        if !valid || name == "Everyone" {
+            let message = format!(
+                "{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name; a group that \
+                 has such a name already is taken over with adoptionPolicy: IfExists or MustExist"
+            );
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let instance = object.instance_key();
@@ -76,6 +84,7 @@ impl Remote for Group {
             &instance,
             spec.organization_ref.as_ref(),
             spec.organization.as_deref(),
+            held_organization(object.status.as_ref()),
         )
         .await?;
         let members = match &spec.members {
@@ -222,7 +231,8 @@ impl Remote for Group {
     ) -> Result<Observed, Error> {
         let groups = Groups(desired.organization.id);
         if let Change::Create(request) = change {
-            let made: GroupItem = cx.coder().create_group(desired.organization.id, request).await?.into();
+            let made = cx.coder().create_group(desired.organization.id, request).await;
+            let made: GroupItem = made.map_err(|error| of_name(error, Some(&request.name)))?.into();
             cx.put(&groups, made.clone());
             return Ok(Observed {
                 group: made,
@@ -259,7 +269,7 @@ impl Remote for Group {
                 cx.invalidate(&Members(desired.organization.id));
                 Err(Error::NotConverging(format!("the members changed meanwhile ({error})")))
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(of_name(error, request.name.as_deref())),
         }
     }
 
@@ -281,6 +291,11 @@ impl Remote for Group {
         }
         if let Some(wanted) = &desired.members {
             notes.extend(members_notes(wanted, status));
+        }
+        let names = desired.members.as_ref().and_then(people::moved_message);
+        let moved: Vec<String> = desired.organization.moved.clone().into_iter().chain(names).collect();
+        if !moved.is_empty() {
+            notes.push(Note::new("NameMoved", moved.join("; ")));
         }
         Report {
             notes,
@@ -332,6 +347,26 @@ fn forbidden() -> Error {
     )
 }
 
+/// The organization that the group is in, if the group is this object's.
+fn held_organization(status: Option<&GroupStatus>) -> Option<OrganizationId> {
+    let status = status.filter(|status| status.common.origin.is_some())?;
+    status.organization_id.as_ref()?.parse().ok()
+}
+
+/// Coder gives nobody a name that breaks its rule, and has groups of such names from the identity provider.
+fn of_name(error: coder::Error, name: Option<&str>) -> Error {
+    match name {
+        Some(name) if error.class() == coder::Class::Invalid && !rules::is_name(name, rules::GROUP_NAME_MAX) => {
+            let message = format!(
+                "spec.name: Coder gives no group the name {name:?}, only letters, digits and single hyphens ({error}); a \
+                 group that has such a name already is taken over as soon as it is there"
+            );
+            Error::Explained { message, source: error }
+        }
+        _ => error.into(),
+    }
+}
+
 /// What there is to say of members that are managed.
 fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
     let mut notes = Vec::new();
@@ -350,14 +385,6 @@ fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
         let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
                        when they sign in; leave members unmanaged, or switch group sync off";
         notes.push(Note::new("MembersOverridden", message));
-    }
-    if !wanted.moved.is_empty() {
-        let message = format!(
-            "members keep to whom they named at first: {}; name them as they are called now, or by id (a name that is \
-             taken off the list and added again means who has it then)",
-            few(&wanted.moved)
-        );
-        notes.push(Note::new("NameMoved", message));
     }
     notes
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{CoderOrganization, Kind, Object, ObjectKey, ObjectRef, group::organization_reference};
-use crate::coder::OrganizationId;
+use crate::coder::{Organization, OrganizationId};
 use crate::engine::{Cx, Error, Reason};
 use crate::lists::Organizations;
 
@@ -14,17 +14,21 @@ pub(super) struct Parent {
     pub id: OrganizationId,
     /// Its name in Coder.
     pub name: String,
+    /// What to say if the spec calls it otherwise.
+    pub moved: Option<String>,
 }
 
-/// The organization that a spec names, by reference or by Coder's own name or id. Waits for it.
+/// The organization that a spec names, by reference or by Coder's own name or id. Waits for it. `held` is the one that the
+/// object is in already: it stays there, and is called by its name of today, for as long as that organization exists.
 ///
 /// # Errors
-/// Waiting, when it is not there yet.
+/// Waiting, when it is not there yet. Terminal, when it is another one than before.
 pub(super) async fn parent(
     cx: &Cx<'_>,
     instance: &ObjectKey,
     reference: Option<&ObjectRef>,
     plain: Option<&str>,
+    held: Option<OrganizationId>,
 ) -> Result<Parent, Error> {
     let found = match (reference, plain) {
         (Some(reference), _) => {
@@ -32,35 +36,96 @@ pub(super) async fn parent(
             match organization.status.as_ref().and_then(|status| status.id.as_ref()) {
                 Some(id) => cx.get(&Organizations, id).await?,
                 None if cx.objects.have_status() => return Err(not_yet(&organization)),
-                None => {
-                    let name = name(&organization);
-                    let found = cx
-                        .find(&Organizations, |one| one.name.eq_ignore_ascii_case(&name))
-                        .await?;
-                    Some(found.ok_or_else(|| not_yet(&organization))?)
-                }
+                None => Some(
+                    called(cx, &name(&organization))
+                        .await?
+                        .ok_or_else(|| not_yet(&organization))?,
+                ),
             }
         }
         (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
-        (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
+        (None, Some(id)) if is_id(id) => cx.get(&Organizations, id).await?,
         (None, Some(name)) => {
-            cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name))
-                .await?
+            let bearer = called(cx, name).await?;
+            match held {
+                Some(held) if bearer.as_ref().is_none_or(|bearer| bearer.id != held) => {
+                    return stay(cx, name, held, bearer).await;
+                }
+                _ => bearer,
+            }
         }
         (None, None) => {
             let message = "set exactly one of organizationRef and organization";
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
     };
-    let Some(organization) = found else {
-        let what = plain.unwrap_or("of organizationRef");
-        let message = format!("organization {what} does not exist in Coder, or this token does not see it");
-        return Err(Error::waiting(Reason::DependencyNotReady, message));
+    let Some(found) = found else {
+        return Err(nowhere(plain.unwrap_or("of organizationRef")));
     };
+    // What was made anew in the place of one that is gone is followed; to another one nothing can be moved.
+    if let Some(held) = held.filter(|held| *held != found.id)
+        && cx.get(&Organizations, &held.to_string()).await?.is_some()
+    {
+        let field = if reference.is_some() {
+            "organizationRef"
+        } else {
+            "organization"
+        };
+        let message = format!(
+            "{field} cannot be changed to another organization, Coder cannot move anything between them: delete this \
+             object and create it anew"
+        );
+        return Err(Error::terminal(Reason::InvalidSpec, message));
+    }
     Ok(Parent {
-        id: organization.id,
-        name: organization.name,
+        id: found.id,
+        name: found.name,
+        moved: None,
     })
+}
+
+/// The organization that the object is in, although `name` does not lead there any more.
+async fn stay(cx: &Cx<'_>, name: &str, held: OrganizationId, bearer: Option<Organization>) -> Result<Parent, Error> {
+    let also = if bearer.is_some() {
+        format!(", and another organization is called {name}")
+    } else {
+        String::new()
+    };
+    match (cx.get(&Organizations, &held.to_string()).await?, bearer) {
+        (Some(organization), _) => {
+            let now = &organization.name;
+            let moved = format!(
+                "organization {name} is called {now} now{also}: this object stays in {now}; set organization: {now}"
+            );
+            Ok(Parent {
+                id: organization.id,
+                name: organization.name,
+                moved: Some(moved),
+            })
+        }
+        (None, Some(_)) => {
+            let message = format!(
+                "the organization {name} that this object was in is gone from Coder{also} now: nothing is made in it \
+                 unasked; delete this object and create it anew"
+            );
+            Err(Error::terminal(Reason::NameMoved, message))
+        }
+        (None, None) => Err(nowhere(name)),
+    }
+}
+
+async fn called(cx: &Cx<'_>, name: &str) -> Result<Option<Organization>, Error> {
+    cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name)).await
+}
+
+/// Ids have hyphens; 32 digits without are a name.
+fn is_id(text: &str) -> bool {
+    text.len() == 36 && text.parse::<OrganizationId>().is_ok()
+}
+
+fn nowhere(what: &str) -> Error {
+    let message = format!("organization {what} does not exist in Coder, or this token does not see it");
+    Error::waiting(Reason::DependencyNotReady, message)
 }
 
 /// The referenced custom resource, if it is to be referred to.

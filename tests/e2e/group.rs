@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use coder_operator::api::{CoderGroup, CoderOrganization};
 
-use crate::support::{Coder, World, blocked, condition, message, ready, waiting};
+use crate::support::{Coder, World, blocked, condition, message, ready, simulated_only, stalled, waiting};
 
 /// An organization made by somebody else; answers with its id.
 async fn foreign_organization(world: &World, name: &str) -> String {
@@ -221,5 +221,48 @@ async fn it_is_woken_by_an_organization_that_another_object_makes_although_it_on
     world.gone::<CoderGroup>("backend").await;
     world.delete::<CoderOrganization>("later").await;
     world.gone::<CoderOrganization>("later").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_of_the_identity_provider_is_taken_over_under_the_name_that_it_has() {
+    simulated_only!("such groups are made behind the server's back");
+    let world = World::with("group-odd", Coder::any().await, json!({ "resyncInterval": "1s" })).await;
+    let sim = world.coder.sim();
+    let id = sim.create_group("default", "/platform/devs of EMEA.2").to_string();
+    let spec = json!({
+        "organization": "default", "name": "/platform/devs of EMEA.2", "adoptionPolicy": "MustExist",
+        "quotaAllowance": 7, "members": ["ann"],
+    });
+    world.apply::<CoderGroup>("devs", spec).await;
+    let group = world.wait("devs", ready::<CoderGroup>).await;
+    assert_eq!(group.status.unwrap().id.as_ref(), Some(&id));
+    let held = world.coder.get(&format!("/groups/{id}")).await;
+    assert_eq!(
+        (&held["quota_allowance"], held["members"].as_array().unwrap().len()),
+        (&json!(7), 1)
+    );
+
+    // Not there yet: nobody but the identity provider can make it.
+    let spec = json!({ "organization": "default", "name": "/platform/ops", "adoptionPolicy": "IfExists" });
+    world.apply::<CoderGroup>("ops", spec).await;
+    let group = world.wait("ops", stalled::<CoderGroup>("Rejected")).await;
+    let said = message(&group, "Stalled");
+    assert!(
+        said.contains("spec.name") && said.contains("\"/platform/ops\""),
+        "{said}"
+    );
+    sim.create_group("default", "/platform/ops");
+    world.wait("ops", ready::<CoderGroup>).await;
+
+    // A group that has a good name gets no other.
+    let spec = |name: &str| json!({ "organization": "default", "name": name, "adoptionPolicy": "IfExists" });
+    world.apply::<CoderGroup>("backend", spec("backend")).await;
+    world.wait("backend", ready::<CoderGroup>).await;
+    world.apply::<CoderGroup>("backend", spec("back end")).await;
+    let group = world.wait("backend", stalled::<CoderGroup>("Rejected")).await;
+    let said = message(&group, "Stalled");
+    assert!(said.contains("spec.name") && said.contains("\"back end\""), "{said}");
+    assert!(world.coder.group("default", "backend").await.is_some());
     world.finish().await;
 }

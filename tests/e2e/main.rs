@@ -38,6 +38,7 @@ mod license;
 mod many_members;
 mod members;
 mod modes;
+mod moved_names;
 mod namespace_deletion;
 mod observability;
 mod organization;

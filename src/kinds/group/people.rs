@@ -232,6 +232,15 @@ pub(super) fn pending_message(pending: &[String]) -> String {
     )
 }
 
+/// What to say of names that lead to somebody else by now.
+pub(super) fn moved_message(wanted: &Wanted) -> Option<String> {
+    let names = (!wanted.moved.is_empty()).then(|| few(&wanted.moved))?;
+    Some(format!(
+        "members keep to whom they named at first: {names}; name them as they are called now, or by id (a name that is \
+         taken off the list and added again means who has it then)"
+    ))
+}
+
 /// How many were waited for.
 pub(super) fn pending_count(status: &GroupStatus) -> usize {
     let counted = status

@@ -19,6 +19,7 @@ fn organization() -> Parent {
     Parent {
         id: Uuid::from_u128(7).into(),
         name: "platform".into(),
+        moved: None,
     }
 }
 

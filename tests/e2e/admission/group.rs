@@ -5,11 +5,12 @@ use serde_json::json;
 use super::table::{Bench, Rule, common, display_name, icon, metadata_name, names};
 
 const KIND: &str = "CoderGroup";
+const PREBUILDS: &str = "c42fdf75-3097-471c-8c33-fb52454d81c0";
 const ID: &str = "9e2f1c54-8d5b-4f0e-9d6a-0c3b7e1f2a48";
 
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = common(KIND);
-    rules.extend(names(KIND));
+    rules.extend(own_names());
     rules.extend(parents());
     rules.extend([
         metadata_name(KIND).accepts_named(&"x".repeat(253), json!({})),
@@ -44,8 +45,47 @@ pub(super) fn rules() -> Vec<Rule> {
     rules
 }
 
+/// The rules about its name: what is taken over may have one that no new group gets.
+fn own_names() -> Vec<Rule> {
+    let odd = [
+        "under_score",
+        "dot.name",
+        "two--hyphens",
+        "a space",
+        "ünicode",
+        "/platform/devs",
+    ];
+    let pattern = Rule::new(
+        KIND,
+        "spec",
+        "name must be a Coder name (letters, digits and single hyphens",
+    );
+    let pattern = odd.into_iter().fold(pattern, |rule, name| {
+        rule.refuses(json!({"name": name}))
+            .refuses(json!({"name": name, "adoptionPolicy": "Never"}))
+            .accepts(json!({"name": name, "adoptionPolicy": "IfExists"}))
+            .accepts(json!({"name": name, "adoptionPolicy": "MustExist"}))
+    });
+    let mut rules: Vec<Rule> = names(KIND).into_iter().skip(1).collect();
+    rules.extend([
+        ["a", "Alpha-2", "x1-y2-z3", "default2"]
+            .into_iter()
+            .fold(pattern, |rule, name| rule.accepts(json!({"name": name}))),
+        Rule::new(
+            KIND,
+            "spec.name",
+            "must have at most 255 bytes and no control characters",
+        )
+        .refuses(json!({"name": "a\tb", "adoptionPolicy": "IfExists"}))
+        .refuses(json!({"name": "a\nb", "adoptionPolicy": "IfExists"}))
+        .refuses(json!({"name": "ä".repeat(128), "adoptionPolicy": "IfExists"}))
+        .accepts(json!({"name": "ä".repeat(127), "adoptionPolicy": "IfExists"})),
+    ]);
+    rules
+}
+
 /// The rules about the organization that a group is in.
-fn parents() -> [Rule; 4] {
+fn parents() -> [Rule; 3] {
     let by_reference = json!({"organization": null, "organizationRef": {"name": "platform"}});
     [
         Rule::new(
@@ -67,34 +107,40 @@ fn parents() -> [Rule; 4] {
         .refuses(json!({"organization": "two--hyphens"}))
         .accepts(json!({"organization": "Platform-2"}))
         .accepts(json!({"organization": ID})),
-        Rule::new(
-            KIND,
-            "spec",
-            "organization cannot be changed, Coder cannot move a group",
-        )
-        .refuses_change(json!({"organization": "alpha"}), json!({"organization": "beta"}))
-        .accepts_change(
-            json!({"organization": "alpha"}),
-            json!({"organization": "alpha", "displayName": "New"}),
-        ),
-        Rule::new(
-            KIND,
-            "spec",
-            "organizationRef cannot be changed, Coder cannot move a group",
-        )
-        .refuses_change(
-            by_reference.clone(),
-            json!({"organization": null, "organizationRef": {"name": "other"}}),
-        )
-        .refuses_change(
-            by_reference.clone(),
-            json!({"organization": null, "organizationRef": {"name": "platform", "namespace": "other"}}),
-        )
-        .accepts_change(
-            by_reference.clone(),
-            json!({"organization": null, "organizationRef": {"name": "platform"}, "displayName": "New"}),
-        ),
+        organization_stays(),
     ]
+}
+
+/// The organization of a group that is there may be named in another way.
+fn organization_stays() -> Rule {
+    let there = json!({"origin": "Created", "organizationId": ID, "organization": "Alpha"});
+    let observed = json!({"organizationId": ID, "organization": "Alpha"});
+    let waiting = json!({"pendingMembers": []});
+    let alpha = || json!({"organization": "alpha"});
+    let beta = || json!({"organization": "beta"});
+    let by_reference = |name: &str| json!({"organization": null, "organizationRef": {"name": name}});
+    let rule = Rule::new(KIND, "", "organization cannot be changed, Coder cannot move a group")
+        .refuses_change_of(there.clone(), alpha(), beta())
+        .refuses_change_of(there.clone(), by_reference("alpha"), beta())
+        .refuses_change_of(there.clone(), alpha(), json!({"organization": PREBUILDS}))
+        .accepts_change_of(
+            there.clone(),
+            beta(),
+            json!({"organization": "beta", "displayName": "New"}),
+        )
+        .accepts_change_of(observed, alpha(), beta())
+        .accepts_change_of(waiting, alpha(), beta())
+        .accepts_change(alpha(), beta());
+    [
+        json!({"organization": "ALPHA"}),
+        json!({"organization": ID}),
+        json!({"organization": ID.to_uppercase()}),
+        json!({"organization": "default"}),
+        by_reference("alpha"),
+        by_reference("other"),
+    ]
+    .into_iter()
+    .fold(rule, |rule, to| rule.accepts_change_of(there.clone(), beta(), to))
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -64,6 +64,24 @@ impl Rule {
         self.attempt(Some(from), "tried", to, true)
     }
 
+    /// A change of an object with that status that it refuses.
+    pub(super) fn refuses_change_of(self, status: Value, from: Value, to: Value) -> Self {
+        self.refuses_change(from, to).with_status(status)
+    }
+
+    /// A change of an object with that status that it accepts.
+    pub(super) fn accepts_change_of(self, status: Value, from: Value, to: Value) -> Self {
+        self.accepts_change(from, to).with_status(status)
+    }
+
+    /// Gives the object of the last attempt a status.
+    fn with_status(mut self, status: Value) -> Self {
+        if let Some(before) = self.attempts.last_mut().and_then(|last| last.before.as_mut()) {
+            before["status"] = status;
+        }
+        self
+    }
+
     fn attempt(mut self, before: Option<Value>, name: &str, spec: Value, accepted: bool) -> Self {
         let before = before.map(|before| object(self.kind, name, before));
         self.attempts.push(Attempt {
@@ -309,7 +327,11 @@ impl Bench {
         let stored = api
             .patch(name, &PatchParams::apply("test").force(), &Patch::Apply(before))
             .await;
-        let stored = stored.unwrap_or_else(|error| panic!("{before}: {error}"));
+        let mut stored = stored.unwrap_or_else(|error| panic!("{before}: {error}"));
+        if let Some(status) = before.get("status") {
+            let status = Patch::Merge(json!({ "status": status }));
+            stored = api.patch_status(name, &PatchParams::default(), &status).await.unwrap();
+        }
         let dry = PostParams {
             dry_run: true,
             ..PostParams::default()
