@@ -225,6 +225,13 @@ impl Remote for WorkspaceProxy {
         changes
     }
 
+    fn prepare(desired: &Desired, _: &Observed, status: &mut WorkspaceProxyStatus) {
+        // A first pass over what was taken over may fail: the next one must not take the annotation for a new one.
+        if desired.handled.is_some() {
+            status.last_handled_rotate.clone_from(&desired.handled);
+        }
+    }
+
     fn creates(change: &Change) -> bool {
         matches!(change, Change::Create(_))
     }

@@ -191,3 +191,20 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
         );
     }
 }
+
+#[test]
+fn an_annotation_from_before_the_adoption_is_noted_before_the_first_call() {
+    let taken_over = Desired {
+        rotate: Some("1".into()),
+        handled: Some("1".into()),
+        expects_token: false,
+        ..desired("paris")
+    };
+    let held = Observed {
+        proxy: proxy("paris", "By hand", "/x.png"),
+        token: None,
+    };
+    let mut status = WorkspaceProxyStatus::default();
+    WorkspaceProxy::prepare(&taken_over, &held, &mut status);
+    assert_eq!(status.last_handled_rotate.as_deref(), Some("1"));
+}
