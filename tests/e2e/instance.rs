@@ -278,9 +278,17 @@ async fn another_deployment_at_the_same_address_stops_every_write_until_a_human_
         .await;
     let instance = world.wait("default", ready::<CoderInstance>).await;
     assert_eq!(instance.status.unwrap().deployment_id, Some(after.to_string()));
+    world.wait("fresh", ready::<CoderGroup>).await;
+    // Ids of the deployment before say nothing of this one: what is there is somebody's until a human says otherwise.
+    world
+        .wait("platform", stalled::<CoderOrganization>("AlreadyExists"))
+        .await;
+    world.wait("backend", stalled::<CoderGroup>("AlreadyExists")).await;
+    assert_eq!(sim.organization("platform").unwrap().display_name, "Before");
+    let adopt = json!({ "defaults": { "adoptionPolicy": "IfExists" } });
+    world.patch::<CoderInstance>("default", adopt).await;
     world.wait("platform", ready::<CoderOrganization>).await;
     world.wait("backend", ready::<CoderGroup>).await;
-    world.wait("fresh", ready::<CoderGroup>).await;
     assert_eq!(sim.organization("platform").unwrap().display_name, "After");
     world.finish().await;
 }
