@@ -28,7 +28,7 @@ pub use provisioner_keys::ProvisionerKeys;
 pub use setting::{Entries, SETTING, Setting};
 pub use standing::Standing;
 pub use templates::Templates;
-pub use workspace_proxies::Proxies;
+pub use workspace_proxies::{Proxies, TOKEN};
 pub use workspace_sharing::{Sharing, SharingItem};
 
 use crate::coder::{AuditEntry, OrganizationId};

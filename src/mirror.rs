@@ -22,18 +22,18 @@ mod subscribers;
 mod tests;
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures::StreamExt;
 use tokio::time::Instant;
 
 use authors::Authors;
 pub use authors::{Author, Fields};
 pub use collection::Collection;
 use feed::Touch;
+use feed::writes::Writes;
 pub use log::{Concern, Concerned, Log};
 use shelf::{AnyShelf, Shelf};
 pub use snapshot::Snapshot;
@@ -76,8 +76,8 @@ pub struct Mirror {
     shelves: Mutex<Shelves>,
     /// Who changed what, as far as a feed said so lately.
     authors: Mutex<Authors>,
-    /// The last own write that the audit log must show.
-    wrote: Mutex<Option<Instant>>,
+    /// Whether the audit log shows what was written.
+    writes: Mutex<Writes>,
 }
 
 /// What every shelf works with.
@@ -123,7 +123,7 @@ impl Mirror {
             outside: Arc::new(outside),
             shelves: Mutex::default(),
             authors: Mutex::default(),
-            wrote: Mutex::default(),
+            writes: Mutex::default(),
         }
     }
 
@@ -156,7 +156,7 @@ impl Mirror {
     /// A write of `by` was answered with this item: the snapshot has it from now on, and whom it concerns is woken.
     pub fn put<C: Collection>(&self, collection: &C, item: C::Item, by: &Reference) {
         if C::LOG.is_complete() {
-            *lock(&self.wrote) = Some(Instant::now());
+            lock(&self.writes).wrote();
         }
         if let Some(shelf) = self.known_shelf(collection) {
             shelf.patch(&C::key(&item), Some(item), by);
@@ -223,32 +223,18 @@ impl Mirror {
             .collect()
     }
 
-    /// Somebody changed these: looks at them again, and wakes whom it concerns. Answers with those that could not be
-    /// looked at for the moment.
-    pub async fn touch(&self, touches: Vec<Touch>) -> Vec<Touch> {
-        let mut by_collection: BTreeMap<String, Vec<Touch>> = BTreeMap::new();
-        for touch in touches {
-            by_collection.entry(touch.collection.clone()).or_default().push(touch);
-        }
-        let looks = by_collection
-            .into_iter()
-            .map(|(collection, touches)| self.touch_one(collection, touches));
-        let unfinished: Vec<_> = futures::stream::iter(looks).buffer_unordered(AT_ONCE).collect().await;
-        unfinished.into_iter().flatten().collect()
-    }
-
-    async fn touch_one(&self, collection: String, touches: Vec<Touch>) -> Vec<Touch> {
-        let Some(slot) = lock(&self.shelves).by_id.get(&collection).cloned() else {
-            return Vec::new();
+    /// Somebody changed these items of one collection: looks at them again, and wakes whom it concerns. Says whether that
+    /// is to be tried again, because it failed for the moment.
+    pub(in crate::mirror) async fn touch(&self, collection: &str, touches: &[Touch]) -> bool {
+        let Some(slot) = lock(&self.shelves).by_id.get(collection).cloned() else {
+            return false;
         };
-        // One that may be any item says it all.
-        let items: Option<BTreeSet<String>> = touches.iter().map(|touch| touch.item.clone()).collect();
-        match slot.erased.touch(items).await {
+        match slot.erased.touch(touches).await {
             Err(error) => {
                 tracing::debug!(%error, collection, "what changed could not be looked at");
-                if passes_by(&error) { touches } else { Vec::new() }
+                passes_by(&error)
             }
-            Ok(()) => Vec::new(),
+            Ok(()) => false,
         }
     }
 
@@ -267,9 +253,9 @@ impl Mirror {
         lock(&self.authors).mark_answered(items, before);
     }
 
-    /// The last own write that an audit log must show sooner or later.
-    pub(in crate::mirror) fn wrote(&self) -> Option<Instant> {
-        *lock(&self.wrote)
+    /// Whether the audit log shows what was written.
+    pub(in crate::mirror) fn writes(&self) -> MutexGuard<'_, Writes> {
+        lock(&self.writes)
     }
 
     /// Whether a feed tells of changes.

@@ -1,7 +1,7 @@
 //! The audit log: `/audit`. Who changed what, newest first; one page costs the server as little as `/users/me`.
 //!
 //! It names what somebody changed through the API, while the feature `audit_log` is enabled. Refused calls are entries
-//! too (status 400 and more), and so are writes that changed nothing (an empty diff). A row is written when its request
+//! too (status 4xx), and so are writes that changed nothing (an empty diff). A row is written when its request
 //! ends: it may appear late, and out of order with others of nearly the same time (recording 14).
 
 use std::collections::BTreeMap;
@@ -60,10 +60,18 @@ impl AuditEntry {
         self.organization_id.filter(|id| !id.0.is_nil())
     }
 
-    /// Whether the call was refused: nothing changed.
+    /// Whether the call was refused: nothing changed. An answer of 500 and more is no refusal: v2.16.1 makes a change and
+    /// fails to show it to who made it (recording 14).
     #[must_use]
     pub fn is_refused(&self) -> bool {
-        self.status_code >= 400
+        (400..500).contains(&self.status_code)
+    }
+
+    /// Whether it is a write that left everything as it was, as far as the log shows what a write changes. It does not for
+    /// users (passwords, roles) and for settings that were switched off.
+    #[must_use]
+    pub fn changed_nothing(&self) -> bool {
+        self.action == "write" && self.diff.is_empty() && self.status_code < 400
     }
 }
 

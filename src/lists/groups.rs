@@ -64,7 +64,7 @@ impl Groups {
     fn concern(&self, entry: &AuditEntry, known: &Snapshot<GroupItem>) -> Concerned {
         let here = entry.organization() == Some(self.0);
         match entry.resource_type.as_str() {
-            "group" if here => {
+            "group" if here && !entry.changed_nothing() => {
                 let everyone = entry.resource_id == self.0.0;
                 // The quota of the group Everyone is a field of the organization's spec.
                 let other: &[_] = if everyone {
@@ -75,7 +75,7 @@ impl Groups {
                 Concerned::item(&entry.resource_id, entry::logged_as(entry, other))
             }
             // Who leaves an organization leaves its groups, without an entry for them.
-            "organization_member" if here => with_member(known, UserId(entry.resource_id)),
+            "organization_member" if here && !entry.changed_nothing() => with_member(known, UserId(entry.resource_id)),
             // The identity provider may have moved them, which no entry names.
             _ if entry::is_sign_in(entry) => Concerned::Perhaps,
             "user" => with_member(known, UserId(entry.resource_id)),

@@ -25,7 +25,7 @@ impl Members {
     fn concern(&self, entry: &AuditEntry, known: &Snapshot<MemberItem>) -> Concerned {
         let user = entry.resource_id;
         match entry.resource_type.as_str() {
-            "organization_member" if entry.organization() == Some(self.0) => {
+            "organization_member" if entry.organization() == Some(self.0) && !entry.changed_nothing() => {
                 Concerned::item(&user, entry::logged(entry))
             }
             // The identity provider may have moved them, which no entry names.

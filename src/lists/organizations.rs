@@ -21,7 +21,7 @@ impl Organizations {
 
     fn concern(_: &Self, entry: &AuditEntry, _: &Snapshot<Organization>) -> Concerned {
         match entry.resource_type.as_str() {
-            "organization" => Concerned::item(&entry.resource_id, entry::logged(entry)),
+            "organization" if !entry.changed_nothing() => Concerned::item(&entry.resource_id, entry::logged(entry)),
             _ => Concerned::NOTHING,
         }
     }

@@ -162,3 +162,42 @@ fn what_the_log_leaves_out_keeps_the_short_sweep() {
     assert!(Licenses::LOG.is_complete() && Organizations::LOG.is_complete());
     assert!(!Sharing::LOG.is_complete() && !Proxies::LOG.is_complete() && !GroupSync::LOG.is_complete());
 }
+
+#[test]
+fn a_write_that_changed_nothing_concerns_nobody_unless_the_log_does_not_show_what_changed() {
+    let void = |resource| entry(resource, "write", 1, 2, &[]);
+    assert_eq!(
+        concerned(&Groups(organization(2)), vec![], &void("group")),
+        Concerned::NOTHING
+    );
+    assert_eq!(
+        concerned(&Organizations, vec![], &void("organization")),
+        Concerned::NOTHING
+    );
+    assert_eq!(
+        concerned(&Proxies, vec![], &void("workspace_proxy")),
+        Concerned::NOTHING
+    );
+    let switched_off = void("idp_sync_settings_group");
+    let whole = Concerned::Whole(Fields::All);
+    assert_eq!(concerned(&GroupSync(organization(2)), vec![], &switched_off), whole);
+}
+
+#[test]
+fn a_change_that_was_answered_as_a_failure_is_looked_at_and_a_refusal_is_not() {
+    let answered = |status| {
+        let mut entry = entry("group", "write", 1, 2, &[]);
+        entry.status_code = status;
+        entry
+    };
+    assert!(answered(403).is_refused() && !answered(500).is_refused());
+    let looks = concerned(&Groups(organization(2)), vec![], &answered(500));
+    assert_eq!(looks, item(1, Fields::All));
+}
+
+#[test]
+fn a_new_token_of_a_proxy_shows_in_no_list_and_is_told_all_the_same() {
+    let renewed = entry("workspace_proxy", "write", 1, 0, &["token_hashed_secret"]);
+    let unseen = Concerned::Unseen(vec![(Uuid::from_u128(1).to_string(), Fields::named([TOKEN]))]);
+    assert_eq!(concerned(&Proxies, vec![], &renewed), unseen);
+}

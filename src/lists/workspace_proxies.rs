@@ -4,6 +4,9 @@ use super::entry;
 use crate::coder::{self, AuditEntry, Client, ProxyStatus, WorkspaceProxy};
 use crate::mirror::{Collection, Concerned, Log, Snapshot};
 
+/// What a new token changes, as authors are asked for it: no list shows that there is one.
+pub const TOKEN: &str = "tokenSecret";
+
 /// All workspace proxies that are not deleted; the primary region is none.
 #[derive(Clone, Debug)]
 pub struct Proxies;
@@ -24,9 +27,14 @@ impl Proxies {
     }
 
     fn concern(_: &Self, entry: &AuditEntry, _: &Snapshot<WorkspaceProxy>) -> Concerned {
-        match entry.resource_type.as_str() {
-            "workspace_proxy" => Concerned::item(&entry.resource_id, entry::logged(entry)),
-            _ => Concerned::NOTHING,
+        if entry.resource_type != "workspace_proxy" || entry.changed_nothing() {
+            return Concerned::NOTHING;
+        }
+        let fields = entry::logged_as(entry, &[("token_hashed_secret", TOKEN)]);
+        if entry.diff.contains_key("token_hashed_secret") {
+            Concerned::Unseen(vec![(entry.resource_id.to_string(), fields)])
+        } else {
+            Concerned::item(&entry.resource_id, fields)
         }
     }
 }

@@ -6,8 +6,10 @@
 
 pub mod audit;
 mod cursor;
+pub(in crate::mirror) mod looks;
 pub mod sweep;
 mod trust;
+pub(in crate::mirror) mod writes;
 
 use super::authors::Fields;
 
@@ -20,4 +22,6 @@ pub struct Touch {
     pub item: Option<String>,
     /// What of it whoever made the entry changed.
     pub fields: Fields,
+    /// The item does not show it: who depends on it is woken whether it differs or not.
+    pub unseen: bool,
 }

@@ -23,6 +23,8 @@ pub type Concern<C> = fn(&C, &AuditEntry, &Snapshot<<C as Collection>::Item>) ->
 pub enum Concerned {
     /// These items, by their keys; none when it concerns others.
     Items(Vec<(String, Fields)>),
+    /// These items, in a way that the list does not show, such as a new password: who depends on them is woken.
+    Unseen(Vec<(String, Fields)>),
     /// Any of its items.
     Whole(Fields),
     /// Something may have moved that no entry will name, as when somebody signs in through the identity provider: until

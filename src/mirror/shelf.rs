@@ -30,8 +30,8 @@ pub(super) trait AnyShelf: Send + Sync {
     fn due(&self, jitter: f64) -> Option<Instant>;
     /// Lists it, if it was not listed since.
     fn sweep(&self, since: Instant) -> BoxFuture<'_, Result<(), FetchError>>;
-    /// Looks at these items, or at all, because somebody changed them.
-    fn touch(&self, items: Option<BTreeSet<String>>) -> BoxFuture<'_, Result<(), FetchError>>;
+    /// Looks at what somebody changed.
+    fn touch<'a>(&'a self, touches: &'a [Touch]) -> BoxFuture<'a, Result<(), FetchError>>;
     /// What of it an entry of the audit log concerns.
     fn concerned(&self, entry: &AuditEntry) -> Vec<Touch>;
     /// All of it.
@@ -220,13 +220,24 @@ impl<C: Collection> Shelf<C> {
         Ok(())
     }
 
+    fn touches(&self, items: Vec<(String, Fields)>, unseen: bool) -> Vec<Touch> {
+        let collection = self.collection.id();
+        let touch = |(item, fields)| Touch {
+            collection: collection.clone(),
+            item: Some(item),
+            fields,
+            unseen,
+        };
+        items.into_iter().map(touch).collect()
+    }
+
     /// Looks at these items, or at all.
-    async fn look(&self, items: Option<BTreeSet<String>>, asked: Instant) -> Result<(), FetchError> {
+    async fn look(&self, items: Option<BTreeSet<&str>>, asked: Instant) -> Result<(), FetchError> {
         let Some(items) = items.filter(|items| self.may_read_alone(items.len())) else {
             return self.snapshot(Freshness::Since(asked)).await.map(drop);
         };
         for key in items {
-            self.item(&key, Freshness::Since(asked)).await?;
+            self.item(key, Freshness::Since(asked)).await?;
         }
         Ok(())
     }
@@ -314,8 +325,10 @@ impl<C: Collection> AnyShelf for Shelf<C> {
         Box::pin(async move { self.snapshot(Freshness::Since(since)).await.map(drop) })
     }
 
-    fn touch(&self, items: Option<BTreeSet<String>>) -> BoxFuture<'_, Result<(), FetchError>> {
+    fn touch<'a>(&'a self, touches: &'a [Touch]) -> BoxFuture<'a, Result<(), FetchError>> {
         Box::pin(async move {
+            // One that may be any item says it all.
+            let items: Option<BTreeSet<&str>> = touches.iter().map(|touch| touch.item.as_deref()).collect();
             let asked = Instant::now();
             if self.peek().is_none() {
                 // What nobody read yet, nobody depends on. A first list that is under way may be too old already.
@@ -326,6 +339,11 @@ impl<C: Collection> AnyShelf for Shelf<C> {
             if looked.is_err() {
                 self.invalidate();
             }
+            let unseen = touches.iter().filter(|touch| touch.unseen);
+            let unseen: Vec<Arc<str>> = unseen
+                .filter_map(|touch| touch.item.as_deref().map(Arc::from))
+                .collect();
+            self.wake(self.lock(), &unseen, None);
             looked
         })
     }
@@ -340,15 +358,8 @@ impl<C: Collection> AnyShelf for Shelf<C> {
         };
         match concerned {
             Concerned::Whole(fields) => vec![self.whole(fields)],
-            Concerned::Items(items) => {
-                let collection = self.collection.id();
-                let touch = |(item, fields)| Touch {
-                    collection: collection.clone(),
-                    item: Some(item),
-                    fields,
-                };
-                items.into_iter().map(touch).collect()
-            }
+            Concerned::Items(items) => self.touches(items, false),
+            Concerned::Unseen(items) => self.touches(items, true),
             Concerned::Perhaps => {
                 self.lock().unsure = Some(Instant::now());
                 Vec::new()
@@ -361,6 +372,7 @@ impl<C: Collection> AnyShelf for Shelf<C> {
             collection: self.collection.id(),
             item: None,
             fields,
+            unseen: false,
         }
     }
 

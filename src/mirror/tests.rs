@@ -285,22 +285,34 @@ async fn what_somebody_changed_is_looked_at_alone_and_wakes_whom_it_concerns() {
         collection: numbers.id(),
         item: item.map(str::to_owned),
         fields: Fields::All,
+        unseen: false,
     };
-    let unfinished = mirror.touch(vec![touch(Some("1")), touch(Some("2"))]).await;
-    assert!(unfinished.is_empty());
+    let again = mirror.touch(&numbers.id(), &[touch(Some("1")), touch(Some("2"))]).await;
+    assert!(!again);
     assert_eq!(*woken.0.lock().unwrap(), ["one"]);
     assert_eq!(numbers.calls(), 1, "no list");
     let after = mirror.snapshot(&numbers, since(before.began())).await.unwrap();
     assert_eq!(after.get("1"), Some(&(1, 7)));
 
     numbers.set(&[(1, 7), (2, 9)]);
-    mirror.touch(vec![touch(Some("1")), touch(None)]).await;
+    mirror.touch(&numbers.id(), &[touch(Some("1")), touch(None)]).await;
     assert_eq!(numbers.calls(), 2, "any item may have changed: one list");
     assert_eq!(*woken.0.lock().unwrap(), ["one", "two"]);
 
+    let unseen = Touch {
+        unseen: true,
+        ..touch(Some("2"))
+    };
+    mirror.touch(&numbers.id(), &[unseen]).await;
+    assert_eq!(
+        *woken.0.lock().unwrap(),
+        ["one", "two", "two"],
+        "although nothing differs"
+    );
+
     *numbers.0.broken.lock().unwrap() = true;
-    let unfinished = mirror.touch(vec![touch(None)]).await;
-    assert_eq!(unfinished, [touch(None)], "what fails for the moment is tried again");
+    let again = mirror.touch(&numbers.id(), &[touch(None)]).await;
+    assert!(again, "what fails for the moment is tried again");
 }
 
 #[tokio::test(start_paused = true)]
@@ -394,7 +406,7 @@ async fn what_happens_while_the_first_list_is_on_its_way_is_looked_at_after_it()
     numbers.set(&[(1, 2)]);
     tokio::time::sleep(Duration::from_secs(1)).await;
     let touches = mirror.whole(&Fields::All, |_| true);
-    mirror.touch(touches).await;
+    mirror.touch(&numbers.id(), &touches).await;
     numbers.answer(2);
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!((numbers.calls(), woken.0.lock().unwrap().len()), (2, 1));
@@ -430,10 +442,10 @@ async fn a_list_that_hangs_holds_up_no_other() {
     tokio::time::sleep(Duration::from_mins(10)).await;
     assert_eq!(hangs.0.calls(), 2);
     assert!(numbers.calls() >= 10, "{} lists", numbers.calls());
-    let touches = [mirror.whole(&Fields::All, |_| true)].concat();
     let before = numbers.calls();
-    assert_eq!(touches.len(), 2);
-    tokio::time::timeout(Duration::from_secs(1), mirror.touch(touches))
+    let looks = feed::looks::Looks::default();
+    looks.add(mirror.whole(&Fields::All, |_| true));
+    tokio::time::timeout(Duration::from_secs(1), looks.run(&mirror))
         .await
         .unwrap_err();
     assert_eq!(numbers.calls(), before + 1);

@@ -57,18 +57,12 @@ impl Drop for Reader {
 
 impl Reader {
     /// Begins to read.
-    pub(super) fn start(
-        engine: &Arc<Engine>,
-        me: Reference,
-        connection: &Connection,
-        user_agent: String,
-        interval: Duration,
-    ) -> Self {
+    pub(super) fn start(engine: &Arc<Engine>, me: Reference, connection: &Connection, interval: Duration) -> Self {
         let meaning = Arc::new(Entries {
             me,
             engine: Arc::clone(engine),
             user: connection.user.id,
-            user_agent,
+            user_agent: connection.client().user_agent().to_owned(),
             state: Mutex::default(),
         });
         let feed = AuditFeed {
@@ -112,7 +106,8 @@ struct Entries {
 }
 
 impl Entries {
-    /// Our own writes are known. Another operator under the same user has another user agent: it names its instance.
+    /// What was written through this very client is known. Another operator under the same user has another user agent,
+    /// and so has a process that led before and whose last write comes late.
     fn is_own(&self, entry: &AuditEntry) -> bool {
         entry.user_agent == self.user_agent && self.is_by_us(entry)
     }
@@ -128,7 +123,7 @@ impl Entries {
 
 impl Meaning for Entries {
     fn touches(&self, mirror: &Mirror, entry: &AuditEntry) -> Vec<Touch> {
-        if self.is_own(entry) || changes_nothing(entry) {
+        if self.is_own(entry) {
             return Vec::new();
         }
         let own_roles = entry.resource_type == "user" && entry.resource_id == self.user.0;
@@ -168,10 +163,4 @@ impl Meaning for Entries {
     fn read(&self, entries: usize, touches: usize, lag: Option<Duration>) {
         self.metrics().feed_read(entries, touches, lag);
     }
-}
-
-/// A write that changed nothing has an empty diff. Deletions, and changes of users (whose roles are not in the diff),
-/// count all the same.
-fn changes_nothing(entry: &AuditEntry) -> bool {
-    entry.diff.is_empty() && entry.action == "write" && entry.resource_type != "user"
 }

@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::Touch;
 use super::cursor::{Cursor, OVERLAP, WINDOW};
+use super::looks::Looks;
 use super::trust::{Polled, Trust, refuses};
 use crate::coder::{AuditEntry, Error};
 use crate::mirror::{Author, Mirror};
@@ -24,8 +25,12 @@ const PAGE: usize = 100;
 const PAGES: usize = 5;
 /// Pages of a poll that reads the whole window again.
 const DEEP_PAGES: usize = 2 * PAGES;
-/// How rarely what was refused is asked for again.
+/// How soon what was refused is asked for again; each further time it is twice as long, up to the longest.
 const REFUSED: Duration = Duration::from_mins(1);
+/// How rarely what is refused again and again is asked for.
+const REFUSED_LONGEST: Duration = Duration::from_mins(16);
+/// A poll is followed by a pause this many times as long, so that a slow server is not kept busy by them.
+const SHARE: u32 = 19;
 
 /// Knows what an entry says about which collection.
 pub trait Meaning: Send + Sync + 'static {
@@ -61,19 +66,29 @@ pub struct AuditFeed {
 }
 
 impl AuditFeed {
-    /// Reads until dropped. `chance` gives a number in 0 … 1, new at each call: the jitter.
-    pub async fn run(self, chance: impl Fn() -> f64 + Send) {
+    /// Reads until dropped. `jitter` gives a number in 0 … 1, new at each call.
+    pub async fn run(self, jitter: impl Fn() -> f64 + Send) {
+        let looks = Arc::new(Looks::default());
+        let mirror = Arc::clone(&self.mirror);
+        mirror.writes().begin();
         let mut reader = Reader {
             cursor: Cursor::default(),
             trust: Trust::new(self.interval),
             deep: None,
-            unfinished: Vec::new(),
+            refusals: 0,
+            looks: Arc::clone(&looks),
             _unfed: Unfed(Arc::clone(&self.mirror)),
             feed: self,
         };
-        loop {
-            let pause = reader.turn().await;
-            tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * chance())).await;
+        let reading = async {
+            loop {
+                let pause = reader.turn().await;
+                tokio::time::sleep(pause.mul_f64(0.9 + 0.2 * jitter())).await;
+            }
+        };
+        tokio::select! {
+            () = reading => {}
+            () = looks.run(&mirror) => {}
         }
     }
 }
@@ -85,8 +100,10 @@ struct Reader {
     trust: Trust,
     /// The last time that the whole window was read again.
     deep: Option<Instant>,
-    /// What could not be looked at for the moment.
-    unfinished: Vec<Touch>,
+    /// Refusals in a row.
+    refusals: u32,
+    /// What is to be looked at.
+    looks: Arc<Looks>,
     _unfed: Unfed,
 }
 
@@ -97,23 +114,34 @@ impl Reader {
         let mirror = Arc::clone(&self.feed.mirror);
         match self.poll(began).await {
             Ok(polled) => {
-                let state = self.trust.answered(began, &polled, mirror.wrote());
+                self.refusals = 0;
+                let missing = {
+                    let mut writes = mirror.writes();
+                    if polled.own {
+                        writes.seen();
+                    }
+                    writes.missing()
+                };
+                let state = self.trust.answered(began, &polled, missing);
                 self.enter(&state);
                 if self.trust.take_sweep(began) {
                     mirror.doubt_all(began);
                 }
-                self.feed.interval
+                self.feed.interval.max(began.elapsed() * SHARE)
             }
             Err(error) => {
                 tracing::debug!(%error, "the audit log could not be read");
                 if let Some(state) = self.trust.failed(began, &error) {
                     self.enter(&state);
                 }
-                let least = if refuses(&error) { REFUSED } else { Duration::ZERO };
-                self.feed
-                    .interval
-                    .max(least)
-                    .max(error.retry_after().unwrap_or_default())
+                let mut pause = self.feed.interval.max(began.elapsed() * SHARE);
+                if refuses(&error) {
+                    pause = pause.max(REFUSED.saturating_mul(1 << self.refusals.min(4)).min(REFUSED_LONGEST));
+                    self.refusals = self.refusals.saturating_add(1);
+                } else {
+                    self.refusals = 0;
+                }
+                pause.max(error.retry_after().unwrap_or_default())
             }
         }
     }
@@ -174,14 +202,13 @@ impl Reader {
         if boundary.is_none() {
             new.clear();
         }
-        self.handle(&new).await;
+        self.handle(&new);
         Ok(polled)
     }
 
-    async fn handle(&mut self, new: &[AuditEntry]) {
+    fn handle(&self, new: &[AuditEntry]) {
         let mirror = &self.feed.mirror;
-        let mut touches = std::mem::take(&mut self.unfinished);
-        let retried = touches.len();
+        let mut touches = Vec::new();
         for entry in new.iter().filter(|entry| !entry.is_refused()) {
             for touch in self.feed.meaning.touches(mirror, entry) {
                 if let Some(user) = &entry.user {
@@ -192,16 +219,14 @@ impl Reader {
                     };
                     mirror.attribute(&touch, author);
                 }
-                if !touches.contains(&touch) {
-                    touches.push(touch);
-                }
+                touches.push(touch);
             }
         }
         if !new.is_empty() {
             tracing::debug!(entries = new.len(), ?touches, "the audit log has news");
         }
-        let named = touches.len() - retried;
-        self.unfinished = mirror.touch(touches).await;
+        let named = touches.len();
+        self.looks.add(touches);
         let newest = new.iter().map(|entry| entry.time).max();
         let lag = newest.and_then(|newest| Timestamp::now().duration_since(newest).try_into().ok());
         self.feed.meaning.read(new.len(), named, lag);
@@ -216,3 +241,6 @@ impl Drop for Unfed {
         self.0.set_fed(false);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,8 +34,6 @@ pub(super) struct Trust {
     overrun: Option<Instant>,
     /// Until then it is too much to be read as a whole.
     busy_until: Option<Instant>,
-    /// The last time that something of our own was in it.
-    own_seen: Option<Instant>,
     believed: bool,
 }
 
@@ -48,16 +46,12 @@ impl Trust {
             sweep_at: None,
             overrun: None,
             busy_until: None,
-            own_seen: None,
             believed: false,
         }
     }
 
-    /// A poll that was sent at `began` was answered. `wrote` is the last write that must be in the log sooner or later.
-    pub(super) fn answered(&mut self, began: Instant, polled: &Polled, wrote: Option<Instant>) -> FeedState {
-        if polled.own {
-            self.own_seen = Some(began);
-        }
+    /// A poll that was sent at `began` was answered. Since `missing` the log owes an entry of our own.
+    pub(super) fn answered(&mut self, began: Instant, polled: &Polled, missing: Option<Instant>) -> FeedState {
         if polled.vanished || self.was_away(began) {
             self.sweep_at = Some(began);
         }
@@ -65,7 +59,7 @@ impl Trust {
         if polled.overrun {
             self.overran(began);
         }
-        let obstacle = if self.is_silent_about(wrote, began) {
+        let obstacle = if self.is_silent(missing, began) {
             Some("what this operator wrote is missing in the audit log: nothing in it is believed until it shows up")
         } else if self.busy_until.is_some_and(|until| began < until) {
             Some("the audit log grows faster than it is read: what was read of it still counts")
@@ -118,18 +112,22 @@ impl Trust {
 
     /// Whether a write of our own should have been seen by now and was not: an empty log and one that is kept from us
     /// look alike.
-    fn is_silent_about(&self, wrote: Option<Instant>, now: Instant) -> bool {
-        wrote.is_some_and(|wrote| {
-            self.own_seen.is_none_or(|seen| seen < wrote) && now.duration_since(wrote) > window() + self.interval * 2
-        })
+    fn is_silent(&self, missing: Option<Instant>, now: Instant) -> bool {
+        missing.is_some_and(|since| now.saturating_duration_since(since) > window() + self.interval * 2)
     }
 }
 
-/// What will be refused again, until somebody changes a role, the licence or the server.
+/// What will be refused again, until somebody changes the token, a role, the licence or the server.
 pub(super) fn refuses(error: &Error) -> bool {
     matches!(
         error.class(),
-        Class::Forbidden | Class::NotEntitled | Class::Unsupported | Class::Invalid | Class::Absent
+        Class::Unauthorized
+            | Class::Forbidden
+            | Class::NotEntitled
+            | Class::Unsupported
+            | Class::Invalid
+            | Class::Absent
+            | Class::Protocol
     )
 }
 
@@ -205,16 +203,7 @@ mod tests {
         let (sweeps, believed) = poll(&mut trust, start, 0..72, |_| (Polled::default(), wrote));
         assert_eq!((sweeps, believed), (vec![0], true), "it may still come");
         assert!(!poll(&mut trust, start, 72..100, |_| (Polled::default(), wrote)).1);
-        let shows = |second| {
-            let own = second == 105;
-            (
-                Polled {
-                    own,
-                    ..Polled::default()
-                },
-                wrote,
-            )
-        };
+        let shows = |second| (Polled::default(), wrote.filter(|_| second < 105));
         assert_eq!(poll(&mut trust, start, 100..200, shows), (vec![105], true));
     }
 

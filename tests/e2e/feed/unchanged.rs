@@ -1,10 +1,11 @@
-//! What is in the log and changed nothing wakes nobody.
+//! What is in the log and changed nothing wakes nobody; what changed something although the log says that it failed is
+//! looked at.
 
-use coder_sim::{Method, Profile};
+use coder_sim::{Fault, Method, Profile};
 use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{change, entries_and_wakes, fed, group, others, quiet};
+use super::{GROUP, change, entries_and_wakes, fed, group, others, quiet, quota_is_set_back};
 use crate::support::simulated_only;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,4 +44,27 @@ async fn refused_calls_and_writes_of_the_same_make_the_operator_read_nothing() {
         assert_eq!(entries_and_wakes(&world).await, (all, before.1), "nobody is woken");
         world.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_was_answered_as_a_failure_is_corrected() {
+    simulated_only!("needs faults");
+    let world = fed("feed-500", Profile::V2_16_1, "1s").await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    group(&world, "backend").await;
+    quiet(&world).await;
+    let unreadable = json!({ "message": "Internal error fetching group." });
+    sim.faults().add(
+        Fault::on(Method::PATCH, GROUP)
+            .times(1)
+            .done_but_answered(500, unreadable),
+    );
+    let path = format!("/groups/{}", sim.group("coder", "backend").unwrap().id);
+    let body = json!({ "quota_allowance": 99 });
+    let (status, _) = world.coder.call_as(&bob, Method::PATCH, &path, Some(body)).await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(sim.group("coder", "backend").unwrap().quota_allowance, 99);
+    quota_is_set_back(&world, "backend").await;
+    world.finish().await;
 }
