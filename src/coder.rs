@@ -1,7 +1,8 @@
 //! Coder's REST API, as far as the operator needs it; knows nothing of Kubernetes.
 //!
 //! * [`Client`] — the connection: `client` (where and as whom), `transport` (how a call travels), `path` (where it
-//!   goes), `limits` (429), `breaker` (a dead server), `observer` (metrics).
+//!   goes), `reach` (who answers), `patience` (how long), `bodies` (how much), `limits` (429), `hangs` (what does not
+//!   answer), `breaker` (a dead server), `observer` (metrics).
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`, `provisioner_key`,
@@ -16,6 +17,7 @@
 
 mod answer;
 mod audit;
+mod bodies;
 mod breaker;
 mod build_info;
 mod class;
@@ -24,6 +26,7 @@ mod entitlements;
 mod error;
 mod group;
 mod group_sync;
+mod hangs;
 mod ids;
 mod jwt;
 mod license;
@@ -32,7 +35,9 @@ mod observer;
 mod organization;
 mod organization_member;
 mod path;
+mod patience;
 mod provisioner_key;
+mod reach;
 mod role;
 mod template;
 mod transport;
@@ -43,6 +48,7 @@ mod workspace_sharing;
 
 pub use answer::{Answer, RawAnswer, Validation, sanitise};
 pub use audit::{AuditEntry, AuditUser};
+pub use bodies::Bodies;
 pub use breaker::{BreakerConfig, BreakerState};
 pub use build_info::{BuildInfo, is_at_least};
 pub use class::Class;

@@ -33,6 +33,7 @@ pub use pass::drift::Deviation;
 pub use remote::{Note, Remote, Report, Target};
 
 use crate::api::ObjectKey;
+use crate::coder::Bodies;
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
 use cluster::metadata::MetadataCache;
@@ -62,6 +63,8 @@ pub struct Engine {
     pub fights: Fights,
     /// The connections to Coder.
     pub connections: Connections,
+    /// Where their large answers find room.
+    pub bodies: Bodies,
     /// Secrets that the operator writes.
     pub outputs: Outputs,
     /// Kubernetes events.

@@ -152,6 +152,7 @@ fn engine(client: &Client, identity: &str, leadership: Leadership) -> Arc<Engine
         claims: crate::engine::pass::claims::Claims::default(),
         fights: crate::engine::pass::fights::Fights::default(),
         connections: crate::engine::connection::Connections::default(),
+        bodies: crate::coder::Bodies::default(),
         outputs: Outputs::new(client.clone(), leadership.clone()),
         events: EventRecorder::new(client.clone(), reporter),
         leadership,

@@ -16,6 +16,9 @@ const TEXT_LIMIT: usize = 256;
 /// More validations than a request of ours has fields.
 const MAX_VALIDATIONS: usize = 16;
 
+/// The longest that anybody's word is heeded.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_mins(10);
+
 /// Coder's window, for a 429 that does not say how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_mins(1);
 
@@ -139,9 +142,7 @@ impl Error {
         if class == Class::Protocol && !is_json(content_type) {
             return not_json(call, status, content_type);
         }
-        let retry_after = retry_after
-            .and_then(seconds)
-            .or_else(|| (class == Class::RateLimited).then(|| seconds_in(&message).unwrap_or(DEFAULT_RETRY_AFTER)));
+        let retry_after = self::retry_after(class, retry_after, &message);
         Self::Answer(Box::new(Answer {
             call,
             status,
@@ -181,7 +182,7 @@ pub fn sanitise(text: &str) -> String {
 }
 
 /// `type/subtype` without parameters; words for an error's sentence if there is none.
-fn media_type(content_type: Option<&str>) -> &str {
+pub(super) fn media_type(content_type: Option<&str>) -> &str {
     let media_type = content_type
         .and_then(|value| value.split(';').next())
         .map_or("", str::trim);
@@ -206,14 +207,29 @@ pub(super) fn not_json(call: Call, status: u16, content_type: Option<&str>) -> E
     }
 }
 
-/// Seconds of a `Retry-After`, at most ten minutes: nobody's word stops the operator for a day. The form that is a
-/// date is not understood (Coder does not use it).
+/// How long to wait, as `Retry-After` says, or the sentence; for a rate limit there is always an answer.
+pub(super) fn retry_after(class: Class, header: Option<&str>, message: &str) -> Option<Duration> {
+    header
+        .and_then(|value| seconds(value).or_else(|| until(value)))
+        // Now is no time to wait for.
+        .map(|wait| wait.max(Duration::from_secs(1)))
+        .or_else(|| (class == Class::RateLimited).then(|| seconds_in(message).unwrap_or(DEFAULT_RETRY_AFTER)))
+}
+
+/// Seconds, at most ten minutes: nobody's word stops the operator for a day.
 fn seconds(value: &str) -> Option<Duration> {
     value
         .trim()
         .parse()
         .ok()
-        .map(|seconds: u64| Duration::from_secs(seconds.min(600)))
+        .map(|seconds: u64| Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// The form that is a date: Coder does not use it, gateways do.
+fn until(value: &str) -> Option<Duration> {
+    let date = jiff::fmt::rfc2822::parse(value.trim()).ok()?.timestamp();
+    let wait = date.duration_since(jiff::Timestamp::now());
+    Some(Duration::try_from(wait).unwrap_or_default().min(LONGEST_RETRY_AFTER))
 }
 
 /// The licence refresh says in words how long to wait: `… please wait 59 seconds to …` (recording 01).
@@ -329,7 +345,7 @@ mod tests {
             (404, Class::Protocol),
             (403, Class::Protocol),
             (502, Class::Transient),
-            (401, Class::Unauthorized),
+            (401, Class::Protocol),
         ] {
             let raw = RawAnswer {
                 status,

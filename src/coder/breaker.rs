@@ -45,6 +45,17 @@ impl Default for BreakerConfig {
     }
 }
 
+impl BreakerConfig {
+    /// How long to wait after that many probes.
+    pub(super) fn distance(&self, attempt: u32) -> Duration {
+        let full = self
+            .first
+            .saturating_mul(2_u32.saturating_pow(attempt))
+            .min(self.longest);
+        full.mul_f64(0.5 + 0.5 * (self.jitter)().clamp(0.0, 1.0))
+    }
+}
+
 impl fmt::Debug for BreakerConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self {
@@ -145,7 +156,7 @@ impl Breaker {
                 if count.failures >= self.config.threshold && count.server {
                     *state = State::Open {
                         attempt: 0,
-                        next: Instant::now() + self.distance(0),
+                        next: Instant::now() + self.config.distance(0),
                         probing: false,
                     };
                     self.show(BreakerState::Open);
@@ -154,7 +165,7 @@ impl Breaker {
             // A call that started before it opened changes nothing; the probe decides.
             State::Open { attempt, next, probing } if probe => {
                 *attempt = attempt.saturating_add(1);
-                *next = Instant::now() + self.distance(*attempt);
+                *next = Instant::now() + self.config.distance(*attempt);
                 *probing = false;
             }
             State::Open { .. } => {}
@@ -165,15 +176,6 @@ impl Breaker {
         if let State::Open { probing, .. } = &mut *self.lock() {
             *probing = false;
         }
-    }
-
-    fn distance(&self, attempt: u32) -> Duration {
-        let full = self
-            .config
-            .first
-            .saturating_mul(2_u32.saturating_pow(attempt))
-            .min(self.config.longest);
-        full.mul_f64(0.5 + 0.5 * (self.config.jitter)().clamp(0.0, 1.0))
     }
 
     fn show(&self, state: BreakerState) {
@@ -316,7 +318,7 @@ mod tests {
             jitter: Arc::new(|| 0.0),
             ..BreakerConfig::default()
         });
-        assert_eq!(breaker.distance(0), Duration::from_millis(500));
-        assert_eq!(breaker.distance(40), Duration::from_secs(30));
+        assert_eq!(breaker.config.distance(0), Duration::from_millis(500));
+        assert_eq!(breaker.config.distance(40), Duration::from_secs(30));
     }
 }

@@ -43,6 +43,8 @@ pub enum Class {
     BypassRefused,
     /// The server, or the way to it, fails at the moment: no connection, timeout, 5xx.
     Transient,
+    /// Something in front of Coder answered, where Coder did before: soon over, as while a server is replaced.
+    Gateway,
     /// What answered does not speak Coder's API: HTML, a redirect, an answer of another shape.
     Protocol,
 }
@@ -101,6 +103,8 @@ const INVALID_IN_500: &[&str] = &["parse daily schedule", "Failed to validate he
 impl Refusal<'_> {
     pub(super) fn class(self) -> Class {
         match self.status {
+            // A gateway that wants to know who calls.
+            401 if !self.json && !self.from_coder => Class::Protocol,
             401 => Class::Unauthorized,
             405 => Class::Unsupported,
             413 => Class::Invalid,

@@ -12,16 +12,20 @@ use std::{
     time::Duration,
 };
 
-use reqwest::header::HeaderValue;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::watch;
 use url::Url;
 
 use super::{
+    bodies::Bodies,
     breaker::{Breaker, BreakerConfig, BreakerState},
     error::Error,
+    hangs::Hangs,
     limits::CoolDowns,
     observer::Observer,
+    patience::Patience,
+    reach::Reach,
 };
 
 /// How to reach a deployment.
@@ -33,15 +37,23 @@ pub struct Config {
     pub token: SecretString,
     /// PEM certificates trusted in addition to the system's.
     pub ca_pem: Option<Vec<u8>>,
+    /// A certificate and its key in PEM: who the operator is to a gateway that asks.
+    pub identity_pem: Option<SecretString>,
+    /// Sent with every call: who the operator is to a gateway that asks in another way.
+    pub headers: Vec<(String, SecretString)>,
     /// Until a connection is there.
     pub connect_timeout: Duration,
-    /// Until the last byte of an answer is there.
+    /// Until an answer begins, and between two parts of it. Lists that are known to take longer, and large changes, have
+    /// longer.
     pub call_timeout: Duration,
     /// The largest answer accepted, in bytes.
     pub max_body_bytes: usize,
+    /// Where large answers find room: the same for all clients of a process.
+    pub bodies: Bodies,
     /// Send the header that lifts the rate limit. Only for an owner's token: anyone else's calls are refused with it.
     pub bypass_rate_limit: bool,
-    /// `User-Agent`: `coder-operator/<version> (<identity>)`. The audit log shows it.
+    /// `User-Agent`: `coder-operator/<version> (<identity>)`. A word for this one client is added: the audit log shows
+    /// it, so that every client knows its own writes, and those of a process that was replaced are another's.
     pub user_agent: String,
     /// Told of every call.
     pub observer: Arc<dyn Observer>,
@@ -57,9 +69,12 @@ impl Config {
             base_url,
             token,
             ca_pem: None,
+            identity_pem: None,
+            headers: Vec::new(),
             connect_timeout: Duration::from_secs(5),
             call_timeout: Duration::from_secs(30),
             max_body_bytes: 64 << 20,
+            bodies: Bodies::default(),
             bypass_rate_limit: false,
             user_agent: concat!("coder-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
             observer: Arc::new(()),
@@ -86,8 +101,14 @@ pub(super) struct Inner {
     /// With `/api/v2`, without a trailing slash.
     pub(super) base: Url,
     pub(super) token: HeaderValue,
+    pub(super) headers: HeaderMap,
+    pub(super) user_agent: String,
     pub(super) bypass: AtomicBool,
     pub(super) max_body: usize,
+    pub(super) bodies: Bodies,
+    pub(super) reach: Reach,
+    pub(super) patience: Patience,
+    pub(super) hangs: Hangs,
     pub(super) cool_downs: CoolDowns,
     pub(super) breaker: Breaker,
     pub(super) observer: Arc<dyn Observer>,
@@ -103,9 +124,12 @@ impl Client {
             base_url,
             token,
             ca_pem,
+            identity_pem,
+            headers,
             connect_timeout,
             call_timeout,
             max_body_bytes,
+            bodies,
             bypass_rate_limit,
             user_agent,
             observer,
@@ -116,10 +140,10 @@ impl Client {
             return Err(setup("no TLS provider is installed in this process"));
         }
         let base = api_url(base_url)?;
+        let user_agent = format!("{user_agent} client/{:08x}", rand::random::<u32>());
         let mut http = reqwest::Client::builder()
             .connect_timeout(connect_timeout)
-            .timeout(call_timeout)
-            .user_agent(user_agent)
+            .user_agent(&user_agent)
             .referer(false)
             // Below what load balancers allow: a write on a connection that is just being closed has no known outcome.
             .pool_idle_timeout(Duration::from_secs(30))
@@ -136,6 +160,11 @@ impl Client {
             }
             http = http.tls_certs_merge(certificates);
         }
+        if let Some(pem) = identity_pem.filter(|_| base.scheme() == "https") {
+            let identity = reqwest::Identity::from_pem(pem.expose_secret().as_bytes())
+                .map_err(|_| setup("the client certificate and its key are not PEM"))?;
+            http = http.identity(identity);
+        }
         let http = http
             .build()
             .map_err(|error| setup_because("TLS cannot be set up", error))?;
@@ -143,12 +172,24 @@ impl Client {
             http,
             base,
             token: token_header(&token)?,
+            headers: extra_headers(&headers)?,
+            user_agent,
             bypass: AtomicBool::new(bypass_rate_limit),
             max_body: max_body_bytes,
+            bodies,
+            reach: Reach::default(),
+            patience: Patience::new(call_timeout),
+            hangs: Hangs::new(breaker.clone()),
             cool_downs: CoolDowns::default(),
             breaker: Breaker::new(breaker),
             observer,
         })))
+    }
+
+    /// What the audit log calls this client.
+    #[must_use]
+    pub fn user_agent(&self) -> &str {
+        &self.0.user_agent
     }
 
     /// Whether the header that lifts the rate limit is sent. Switches itself off when the server refuses it.
@@ -210,6 +251,37 @@ fn api_url(mut url: Url) -> Result<Url, Error> {
     let path = format!("{}/api/v2", url.path().trim_end_matches('/'));
     url.set_path(&path);
     Ok(url)
+}
+
+/// Headers that a call has anyway; a second one of the same name would say two things.
+const OURS: [&str; 9] = [
+    "accept",
+    "connection",
+    "content-length",
+    "content-type",
+    "coder-session-token",
+    "host",
+    "transfer-encoding",
+    "user-agent",
+    "x-coder-bypass-ratelimit",
+];
+
+fn extra_headers(headers: &[(String, SecretString)]) -> Result<HeaderMap, Error> {
+    let mut map = HeaderMap::new();
+    for (name, value) in headers {
+        let name: HeaderName = name
+            .trim()
+            .parse()
+            .map_err(|_| setup("an extra header's name is none"))?;
+        if OURS.contains(&name.as_str()) {
+            return Err(setup("an extra header would replace one that every call has"));
+        }
+        let mut value = HeaderValue::from_str(value.expose_secret().trim())
+            .map_err(|_| setup("an extra header's value holds characters that no header has"))?;
+        value.set_sensitive(true);
+        map.insert(name, value);
+    }
+    Ok(map)
 }
 
 fn token_header(token: &SecretString) -> Result<HeaderValue, Error> {

@@ -63,8 +63,35 @@ pub enum Error {
     Timeout {
         /// Which call.
         call: Call,
-        /// What reqwest says.
-        source: reqwest::Error,
+    },
+    /// Not sent: the last calls of this path, or of this endpoint, did not end in time. One at a time tries it.
+    #[error("the Coder server did not answer {call} in time lately; it is tried now and then")]
+    Hanging {
+        /// Which call.
+        call: Call,
+        /// When the next one may try.
+        until: Instant,
+    },
+    /// A list takes longer than anybody waits for it. It goes on being read, and who wanted it is woken by it.
+    #[error("the list of {list} is still being read")]
+    StillReading {
+        /// Its name.
+        list: &'static str,
+    },
+    /// Something in front of Coder answered in its place, at a URL where Coder answered before: it says nothing of what
+    /// was asked for.
+    #[error("something in front of Coder answered {status} ({what}) to {call}{}", lasting(*class))]
+    Gateway {
+        /// Which call.
+        call: Call,
+        /// The status, possibly 200.
+        status: u16,
+        /// The media type, or where it redirects to.
+        what: String,
+        /// What it means: [`Class::Gateway`] while it may pass by itself.
+        class: Class,
+        /// How long it asks to wait.
+        retry_after: Option<Duration>,
     },
     /// The connection ended before the answer did.
     #[error("the connection to the Coder server was lost during {call} ({})", innermost(source))]
@@ -84,7 +111,7 @@ pub enum Error {
     },
     /// The answer is no JSON: the URL leads to something else than Coder's API, for example to its dashboard.
     #[error(
-        "the answer {status} to {call} is {content_type}, not JSON: the URL does not lead to the API of a Coder server"
+        "the answer {status} to {call} is {content_type}, not JSON: the URL does not lead to the API of a Coder server, or something in front of it answers"
     )]
     NotJson {
         /// Which call.
@@ -168,9 +195,12 @@ impl Error {
             Self::Connect { .. }
             | Self::Tls { .. }
             | Self::Timeout { .. }
+            | Self::Hanging { .. }
+            | Self::StillReading { .. }
             | Self::Cut { .. }
             | Self::Torn { .. }
             | Self::BreakerOpen { .. } => Class::Transient,
+            Self::Gateway { class, .. } => *class,
             Self::Redirect { .. } | Self::NotJson { .. } | Self::TooLarge { .. } | Self::Decode { .. } => {
                 Class::Protocol
             }
@@ -186,7 +216,9 @@ impl Error {
             Self::Answer(answer) => Some(answer.call),
             Self::Connect { call, .. }
             | Self::Tls { call, .. }
-            | Self::Timeout { call, .. }
+            | Self::Timeout { call }
+            | Self::Hanging { call, .. }
+            | Self::Gateway { call, .. }
             | Self::Cut { call, .. }
             | Self::Redirect { call, .. }
             | Self::NotJson { call, .. }
@@ -197,7 +229,7 @@ impl Error {
             | Self::CoolingDown { call, .. }
             | Self::BreakerOpen { call, .. }
             | Self::InvalidPath { call, .. } => Some(*call),
-            Self::Setup { .. } => None,
+            Self::StillReading { .. } | Self::Setup { .. } => None,
         }
     }
 
@@ -206,7 +238,7 @@ impl Error {
     pub fn status(&self) -> Option<u16> {
         match self {
             Self::Answer(answer) => Some(answer.status),
-            Self::NotJson { status, .. } => Some(*status),
+            Self::NotJson { status, .. } | Self::Gateway { status, .. } => Some(*status),
             _ => None,
         }
     }
@@ -225,7 +257,8 @@ impl Error {
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Answer(answer) => answer.retry_after,
-            Self::CoolingDown { until, .. } | Self::BreakerOpen { until, .. } => {
+            Self::Gateway { retry_after, .. } => *retry_after,
+            Self::CoolingDown { until, .. } | Self::Hanging { until, .. } | Self::BreakerOpen { until, .. } => {
                 Some(until.saturating_duration_since(Instant::now()))
             }
             _ => None,
@@ -248,6 +281,7 @@ impl Error {
         match self {
             Self::Answer(answer) => answer.went_on || (answer.status >= 500 && answer.class == Class::Transient),
             Self::NotJson { status, .. } => *status < 300,
+            Self::Gateway { status, class, .. } => *status < 300 || *class == Class::Transient,
             Self::Timeout { .. } | Self::Cut { .. } | Self::TooLarge { .. } | Self::Decode { .. } => true,
             Self::Connect { .. }
             | Self::Tls { .. }
@@ -255,6 +289,8 @@ impl Error {
             | Self::Encode { .. }
             | Self::Torn { .. }
             | Self::CoolingDown { .. }
+            | Self::Hanging { .. }
+            | Self::StillReading { .. }
             | Self::BreakerOpen { .. }
             | Self::InvalidPath { .. }
             | Self::Setup { .. } => false,
@@ -308,7 +344,7 @@ impl Error {
                 Self::Connect { call, source }
             }
         } else if source.is_timeout() {
-            Self::Timeout { call, source }
+            Self::Timeout { call }
         } else {
             Self::Cut { call, source }
         }
@@ -319,6 +355,15 @@ impl Error {
             call,
             reason: unquoted(&error.to_string()),
         }
+    }
+}
+
+/// What the sentence about a gateway adds when it takes a human.
+fn lasting(class: Class) -> &'static str {
+    if class == Class::Protocol {
+        ", for minutes already: it must let the calls of the operator through"
+    } else {
+        ""
     }
 }
 

@@ -1,6 +1,7 @@
 //! How a call travels: rate limit, breaker, request, bounded answer, and one error for whatever goes wrong.
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use reqwest::{
     Response, StatusCode,
@@ -11,13 +12,16 @@ use tokio::time::Instant;
 use url::Url;
 
 use super::{
-    answer::{RawAnswer, is_json, not_json},
+    answer::{self, RawAnswer, is_json, media_type, not_json, sanitise},
+    bodies::{Place, SMALL},
     breaker::Failure,
     class::Class,
     client::{Client, Inner},
     error::{Call, Error},
     observer::CallInfo,
     path::{Method, Path},
+    patience::LONGEST,
+    reach::{Answerer, Looks},
     wire::List,
 };
 
@@ -37,21 +41,23 @@ struct Answer {
     status: u16,
     content_type: Option<String>,
     body: Vec<u8>,
+    /// Where it may be in memory, until it is read.
+    place: Place,
 }
 
 impl Client {
     /// Reads one object.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: Path) -> Result<T, Error> {
+    pub(super) async fn get<T: DeserializeOwned + Send + 'static>(&self, path: Path) -> Result<T, Error> {
         self.call(Method::Get, path, None::<&()>).await
     }
 
     /// Reads a list that is never paged; `null` is an empty one.
-    pub(super) async fn get_list<T: DeserializeOwned>(&self, path: Path) -> Result<Vec<T>, Error> {
+    pub(super) async fn get_list<T: DeserializeOwned + Send + 'static>(&self, path: Path) -> Result<Vec<T>, Error> {
         self.get::<List<T>>(path).await.map(|list| list.0)
     }
 
     /// Makes a call and reads its answer.
-    pub(super) async fn call<B: Serialize, T: DeserializeOwned>(
+    pub(super) async fn call<B: Serialize, T: DeserializeOwned + Send + 'static>(
         &self,
         method: Method,
         path: Path,
@@ -62,7 +68,7 @@ impl Client {
         if !is_json(answer.content_type.as_deref()) {
             return Err(not_json(call, answer.status, answer.content_type.as_deref()));
         }
-        serde_json::from_slice(&answer.body).map_err(|error| Error::from_decode(call, &error))
+        decode(call, answer).await
     }
 
     /// Makes a call whose answer does not matter: some are messages, some empty, some 304.
@@ -120,21 +126,45 @@ impl Client {
         if let Some(until) = inner.cool_downs.until(&encoded) {
             return (false, Err(Error::CoolingDown { call, until }));
         }
+        let attempt = match inner.hangs.admit(method, path.template(), &encoded) {
+            Ok(attempt) => attempt,
+            Err(until) => return (false, Err(Error::Hanging { call, until })),
+        };
         let permit = match inner.breaker.admit() {
             Ok(permit) => permit,
             Err(until) => return (false, Err(Error::BreakerOpen { call, until })),
         };
-        let result = inner.send(call, &encoded, path.encode_query(), body).await;
+        let patience = match &body {
+            Some(body) => inner.patience.for_write(body.len()),
+            None => inner.patience.for_read(&encoded),
+        };
+        let began = Instant::now();
+        let result = inner.send(call, &encoded, path.encode_query(), body, patience).await;
         match result.as_ref().err().and_then(failure) {
             None => permit.alive(),
             Some(failure) => permit.failed(failure, &encoded),
         }
-        if let Err(Error::Answer(answer)) = &result {
-            match (answer.status, answer.retry_after) {
-                (429, Some(wait)) => inner.cool_downs.start(&encoded, wait),
-                (428, _) => self.set_bypass(false),
-                _ => {}
+        match &result {
+            Err(Error::Timeout { .. }) => {
+                attempt.hung();
+                if !method.writes() {
+                    inner.patience.gave_up(&encoded, patience);
+                }
             }
+            // That nobody listens says nothing about a path.
+            Err(Error::Connect { .. } | Error::Tls { .. } | Error::Cut { .. }) => drop(attempt),
+            Ok(_) | Err(_) => attempt.answered(),
+        }
+        match &result {
+            Ok(_) if !method.writes() => inner.patience.took(&encoded, began.elapsed()),
+            Err(error) => match (error.class(), error.retry_after()) {
+                (Class::RateLimited, Some(wait)) if error.status() == Some(429) => {
+                    inner.cool_downs.start(&encoded, wait);
+                }
+                (Class::BypassRefused, _) => self.set_bypass(false),
+                _ => {}
+            },
+            Ok(_) => {}
         }
         (true, result)
     }
@@ -144,8 +174,13 @@ impl Client {
 fn failure(error: &Error) -> Option<Failure> {
     match error {
         Error::Connect { .. } | Error::Tls { .. } => Some(Failure::Unreachable),
-        Error::Answer(answer) if !matches!(answer.class, Class::Transient | Class::Protocol) => None,
+        Error::Answer(_) | Error::Gateway { .. }
+            if !matches!(error.class(), Class::Transient | Class::Gateway | Class::Protocol) =>
+        {
+            None
+        }
         Error::Answer(_)
+        | Error::Gateway { .. }
         | Error::Timeout { .. }
         | Error::Cut { .. }
         | Error::NotJson { .. }
@@ -161,65 +196,168 @@ impl Inner {
         path: &str,
         query: Option<String>,
         body: Option<Vec<u8>>,
+        patience: Duration,
     ) -> Result<Answer, Error> {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path()));
         url.set_query(query.as_deref());
-        let mut response = self.send_once(call, url, body).await?;
+        let mut response = self.send_once(call, url, body, patience).await?;
         // Followed by hand: the token must not leave the origin, and a write must not turn into a read.
         for _ in 0..MAX_REDIRECTS {
             let Some(target) = redirect(&response) else { break };
             if call.method.writes() || target.origin() != self.base.origin() {
                 break;
             }
-            response = self.send_once(call, target, None).await?;
+            response = self.send_once(call, target, None, patience).await?;
         }
         if moved(&response) {
             let to = redirect(&response).map_or_else(|| "nowhere".to_owned(), |to| to.origin().ascii_serialization());
-            return Err(Error::Redirect { call, to });
+            let looks = Looks {
+                success: false,
+                signed: response.headers().contains_key(&BUILD_VERSION),
+                json: false,
+            };
+            return Err(match self.reach.answered(call.template, looks) {
+                Answerer::Gateway { lasting } => {
+                    let what = format!("a redirect to {to}");
+                    gateway(call, response.status().as_u16(), what, lasting, None)
+                }
+                Answerer::Coder | Answerer::Stranger => Error::Redirect { call, to },
+            });
         }
         self.read(call, response).await
     }
 
-    async fn send_once(&self, call: Call, url: Url, body: Option<Vec<u8>>) -> Result<Response, Error> {
+    async fn send_once(
+        &self,
+        call: Call,
+        url: Url,
+        body: Option<Vec<u8>>,
+        patience: Duration,
+    ) -> Result<Response, Error> {
         let mut request = self
             .http
             .request(call.method.into(), url)
             .header(TOKEN, self.token.clone())
-            .header(ACCEPT, "application/json");
+            .header(ACCEPT, "application/json")
+            .headers(self.headers.clone());
         if self.bypass.load(Ordering::Relaxed) {
             request = request.header(BYPASS, "true");
         }
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        request.send().await.map_err(|error| Error::from_transport(call, error))
+        match tokio::time::timeout(patience, request.send()).await {
+            Ok(sent) => sent.map_err(|error| Error::from_transport(call, error)),
+            Err(_) => Err(Error::Timeout { call }),
+        }
     }
 
     async fn read(&self, call: Call, mut response: Response) -> Result<Answer, Error> {
         let status = response.status().as_u16();
         let headers = std::mem::take(response.headers_mut());
         let content_type = text(&headers, &CONTENT_TYPE);
-        if status < 400 {
-            let body = bounded(call, response, self.max_body).await?;
+        let looks = Looks {
+            success: status < 400,
+            signed: headers.contains_key(&BUILD_VERSION),
+            // Coder answers some writes with nothing.
+            json: is_json(content_type) || (status < 400 && content_type.is_none()),
+        };
+        let retry_after = text(&headers, &RETRY_AFTER);
+        if let Answerer::Gateway { lasting } = self.reach.answered(call.template, looks) {
+            let what = sanitise(media_type(content_type));
+            return Err(gateway(call, status, what, lasting, retry_after));
+        }
+        let mut place = Place::default();
+        if looks.success {
+            let body = self.body(call, response, self.max_body, &mut place).await?;
             return Ok(Answer {
                 status,
                 content_type: content_type.map(str::to_owned),
                 body,
+                place,
             });
         }
         // The status is known already: a body that is too long or never ends must not hide it.
-        let body = bounded(call, response, MAX_ERROR_BODY).await.unwrap_or_default();
+        let body = self.body(call, response, MAX_ERROR_BODY, &mut place).await;
         Err(Error::from_answer(
             call,
             &RawAnswer {
                 status,
                 content_type,
-                retry_after: text(&headers, &RETRY_AFTER),
-                from_coder: headers.contains_key(&BUILD_VERSION),
-                body: &body,
+                retry_after,
+                from_coder: looks.signed,
+                body: &body.unwrap_or_default(),
             },
         ))
+    }
+
+    /// The whole body, or an error as soon as it is larger than it may be, or nothing more comes.
+    async fn body(
+        &self,
+        call: Call,
+        mut response: Response,
+        limit: usize,
+        place: &mut Place,
+    ) -> Result<Vec<u8>, Error> {
+        let mut body = Vec::new();
+        let mut left = LONGEST.max(self.patience.usual());
+        loop {
+            let began = Instant::now();
+            let chunk = tokio::time::timeout(left.min(self.patience.usual()), response.chunk()).await;
+            left = left.saturating_sub(began.elapsed());
+            let chunk = match chunk {
+                Err(_) => return Err(Error::Timeout { call }),
+                Ok(chunk) => chunk.map_err(|error| Error::from_transport(call, error))?,
+            };
+            let Some(chunk) = chunk else { return Ok(body) };
+            let size = body.len().saturating_add(chunk.len());
+            if size > limit {
+                return Err(Error::TooLarge { call, limit });
+            }
+            // Waiting for room is no fault of the server's, so it costs no patience.
+            self.bodies.make_room(size, place).await;
+            body.extend_from_slice(&chunk);
+        }
+    }
+}
+
+/// Something in front of Coder answered in its place.
+fn gateway(call: Call, status: u16, what: String, lasting: bool, retry_after: Option<&str>) -> Error {
+    let class = match status {
+        429 => Class::RateLimited,
+        413 => Class::Invalid,
+        408 | 500.. => Class::Transient,
+        _ if lasting => Class::Protocol,
+        _ => Class::Gateway,
+    };
+    let retry_after = answer::retry_after(class, retry_after, "");
+    Error::Gateway {
+        call,
+        status,
+        what,
+        class,
+        retry_after,
+    }
+}
+
+/// Reads the JSON of an answer. A large one keeps a thread busy for so long that it is not one of those on which all
+/// else runs.
+async fn decode<T: DeserializeOwned + Send + 'static>(call: Call, answer: Answer) -> Result<T, Error> {
+    let Answer { body, place, .. } = answer;
+    let is_large = body.len() > SMALL;
+    let decode = move || {
+        let decoded = serde_json::from_slice(&body).map_err(|error| Error::from_decode(call, &error));
+        drop((body, place));
+        decoded
+    };
+    if !is_large {
+        return decode();
+    }
+    match tokio::task::spawn_blocking(decode).await {
+        Ok(decoded) => decoded,
+        // Only a process that ends gives such tasks up.
+        Err(_) => Err(Error::Timeout { call }),
     }
 }
 
@@ -246,515 +384,5 @@ fn redirect(response: &Response) -> Option<Url> {
     response.url().join(text(response.headers(), &LOCATION)?).ok()
 }
 
-/// The whole body, or an error as soon as it is larger than it may be.
-async fn bounded(call: Call, mut response: Response, limit: usize) -> Result<Vec<u8>, Error> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response
-        .chunk()
-        .await
-        .map_err(|error| Error::from_transport(call, error))?
-    {
-        if body.len().saturating_add(chunk.len()) > limit {
-            return Err(Error::TooLarge { call, limit });
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
-}
-
 #[cfg(test)]
-mod tests {
-    use std::{
-        convert::Infallible,
-        sync::{
-            Arc, Mutex,
-            atomic::{AtomicU16, AtomicUsize},
-        },
-        time::Duration,
-    };
-
-    use axum::{
-        Json, Router,
-        body::{Body, Bytes},
-        extract::Request,
-        http::StatusCode as Status,
-        response::{Html, IntoResponse, Redirect},
-        routing::{any, get},
-    };
-    use serde_json::{Value, json};
-    use tokio::{
-        io::{AsyncReadExt, AsyncWriteExt},
-        net::TcpListener,
-    };
-
-    use super::*;
-    use crate::coder::{
-        BreakerConfig, BreakerState, Config, CreateOrganization, Observer, OrganizationId, OrganizationRef,
-        client::tests::config,
-    };
-
-    /// A server on a port of its own, for as long as the test runs.
-    async fn serve(router: Router) -> String {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            axum::serve(listener, router).await.unwrap();
-        });
-        url
-    }
-
-    fn client(url: &str) -> Client {
-        Client::new(config(url)).unwrap()
-    }
-
-    /// Answers every request with the same, and counts them.
-    fn always<R: IntoResponse>(answer: impl Fn() -> R + Clone + Send + Sync + 'static) -> (Router, Arc<AtomicUsize>) {
-        let hits = Arc::new(AtomicUsize::new(0));
-        let count = hits.clone();
-        let handler = move || {
-            count.fetch_add(1, Ordering::SeqCst);
-            std::future::ready(answer().into_response())
-        };
-        (Router::new().fallback(any(handler)), hits)
-    }
-
-    fn create() -> CreateOrganization {
-        CreateOrganization {
-            name: "alpha".into(),
-            ..CreateOrganization::default()
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_says_who_it_is_and_where_it_goes() {
-        let echo = |request: Request| async move {
-            let header = |name| {
-                request
-                    .headers()
-                    .get(name)
-                    .map(|value: &axum::http::HeaderValue| value.to_str().unwrap().to_owned())
-            };
-            Json(json!([
-                request.method().as_str(),
-                request.uri().to_string(),
-                header("coder-session-token"),
-                header("accept"),
-                header("user-agent"),
-                header("x-coder-bypass-ratelimit"),
-                header("referer"),
-            ]))
-        };
-        let url = serve(Router::new().fallback(any(echo))).await;
-        let client = Client::new(Config {
-            user_agent: "coder-operator/1 (test)".into(),
-            ..config(&format!("{url}/prefix/"))
-        })
-        .unwrap();
-        let path = || {
-            Path::new("/organizations/{organization}/groups")
-                .segment("a/../b?c#d")
-                .query("q", "x y&z")
-        };
-        let uri = "/prefix/api/v2/organizations/a%2F..%2Fb%3Fc%23d/groups?q=x+y%26z";
-        let expected = json!([
-            "GET",
-            uri,
-            "id-topsecret",
-            "application/json",
-            "coder-operator/1 (test)",
-            null,
-            null
-        ]);
-        assert_eq!(client.get::<Value>(path()).await.unwrap(), expected);
-        client.set_bypass(true);
-        assert_eq!(client.get::<Value>(path()).await.unwrap()[5], "true");
-    }
-
-    #[tokio::test]
-    async fn the_token_never_leaves_the_origin() {
-        let (elsewhere, hits) = always(|| Json(json!([])));
-        let elsewhere = serve(elsewhere).await;
-        let target = format!("{elsewhere}/api/v2/organizations");
-        let (here, _) = always(move || Redirect::temporary(&target));
-        let client = client(&serve(here).await);
-        for error in [
-            client.list_organizations().await.unwrap_err(),
-            client.create_organization(&create()).await.unwrap_err(),
-        ] {
-            assert!(
-                matches!(&error, Error::Redirect { to, .. } if *to == elsewhere),
-                "{error}"
-            );
-            assert_eq!((error.class(), error.outcome_unknown()), (Class::Protocol, false));
-        }
-        assert_eq!(hits.load(Ordering::SeqCst), 0);
-    }
-
-    #[tokio::test]
-    async fn reads_follow_redirects_at_home_and_writes_do_not() {
-        let url = serve(
-            Router::new()
-                .route("/api/v2/organizations", any(|| async { Redirect::permanent("/moved") }))
-                .route("/moved", any(|| async { Json(json!([])) }))
-                .route(
-                    "/api/v2/groups",
-                    get(|| async { Redirect::permanent("/api/v2/groups") }),
-                )
-                .route("/api/v2/licenses", any(|| async { Status::FOUND })),
-        )
-        .await;
-        let client = client(&url);
-        assert!(client.list_organizations().await.unwrap().is_empty());
-        assert!(matches!(
-            client.create_organization(&create()).await,
-            Err(Error::Redirect { .. })
-        ));
-        assert!(
-            matches!(client.list_all_groups().await, Err(Error::Redirect { .. })),
-            "in a circle"
-        );
-        assert!(
-            matches!(client.list_licenses().await, Err(Error::Redirect { .. })),
-            "to nowhere"
-        );
-    }
-
-    #[tokio::test]
-    async fn an_endless_answer_is_cut() {
-        let endless = || async {
-            let chunks = futures::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b' '; 1024])));
-            ([("content-type", "application/json")], Body::from_stream(chunks))
-        };
-        let url = serve(Router::new().fallback(any(endless))).await;
-        let client = Client::new(Config {
-            max_body_bytes: 100_000,
-            ..config(&url)
-        })
-        .unwrap();
-        let error = client.list_organizations().await.unwrap_err();
-        assert!(matches!(error, Error::TooLarge { limit: 100_000, .. }), "{error}");
-    }
-
-    #[tokio::test]
-    async fn an_endless_error_still_has_its_status() {
-        let endless = || async {
-            let chunks = futures::stream::repeat_with(|| Ok::<_, Infallible>(Bytes::from_static(&[b' '; 1024])));
-            (Status::UNAUTHORIZED, Body::from_stream(chunks))
-        };
-        let error = client(&serve(Router::new().fallback(any(endless))).await)
-            .me()
-            .await
-            .unwrap_err();
-        assert_eq!((error.status(), error.class()), (Some(401), Class::Unauthorized));
-    }
-
-    #[tokio::test]
-    async fn a_silent_server_runs_into_the_timeout() {
-        let url = serve(Router::new().fallback(any(std::future::pending::<()>))).await;
-        let client = Client::new(Config {
-            call_timeout: Duration::from_millis(50),
-            ..config(&url)
-        })
-        .unwrap();
-        let error = client.list_organizations().await.unwrap_err();
-        assert!(
-            matches!(error, Error::Timeout { .. }) && error.is_transient() && !error.outcome_unknown(),
-            "{error:?}"
-        );
-        assert!(
-            client
-                .create_organization(&create())
-                .await
-                .unwrap_err()
-                .outcome_unknown()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_refused_connection_had_no_effect() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        drop(listener);
-        let error = client(&url).create_organization(&create()).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Connect { .. }) && !error.outcome_unknown(),
-            "{error:?}"
-        );
-        assert!(
-            error.to_string().contains("refused") && !error.to_string().contains(&url),
-            "{error}"
-        );
-    }
-
-    #[tokio::test]
-    async fn a_connection_lost_after_sending_may_have_had_its_effect() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move {
-            // Closed at once, then in the middle of the answer.
-            for answer in [
-                &b""[..],
-                b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{",
-            ] {
-                let (mut stream, _) = listener.accept().await.unwrap();
-                let _ = stream.read(&mut [0; 4096]).await;
-                stream.write_all(answer).await.unwrap();
-            }
-        });
-        let client = client(&url);
-        for _ in 0..2 {
-            let error = client.create_organization(&create()).await.unwrap_err();
-            assert!(
-                matches!(error, Error::Cut { .. }) && error.outcome_unknown(),
-                "{error:?}"
-            );
-        }
-    }
-
-    #[tokio::test]
-    async fn tls_that_fails_is_told_from_no_connection() {
-        let (plain, _) = always(|| Json(json!([])));
-        let url = serve(plain).await.replace("http:", "https:");
-        let error = client(&url).create_organization(&create()).await.unwrap_err();
-        assert!(
-            matches!(error, Error::Tls { .. }) && !error.outcome_unknown(),
-            "{error:?}"
-        );
-    }
-
-    #[tokio::test]
-    async fn the_dashboard_is_not_the_api() {
-        let (dashboard, _) = always(|| Html("<!doctype html>"));
-        let client = client(&serve(dashboard).await);
-        let errors = [
-            client.list_organizations().await.unwrap_err(),
-            client
-                .delete_organization(OrganizationId(uuid::Uuid::nil()))
-                .await
-                .unwrap_err(),
-        ];
-        for error in errors {
-            assert_eq!((error.status(), error.class()), (Some(200), Class::Protocol));
-            assert!(error.to_string().contains("text/html, not JSON"), "{error}");
-        }
-    }
-
-    #[tokio::test]
-    async fn only_coders_own_404_means_absent() {
-        let status = Arc::new(AtomicU16::new(404));
-        let body = Arc::new(Mutex::new(json!({})));
-        let (set_status, set_body) = (status.clone(), body.clone());
-        let (router, _) = always(move || {
-            (
-                Status::from_u16(status.load(Ordering::SeqCst)).unwrap(),
-                Json(body.lock().unwrap().clone()),
-            )
-        });
-        let client = client(&serve(router).await);
-        let alpha = OrganizationRef::Name("alpha".into());
-        for (code, message, class) in [
-            (
-                404,
-                "Resource not found or you do not have access to this resource",
-                None,
-            ),
-            (404, "Route not found.", Some(Class::Unsupported)),
-            (404, "no Route matched with those values", Some(Class::Protocol)),
-            (403, "Forbidden.", Some(Class::Forbidden)),
-            (500, "An internal server error occurred.", Some(Class::Transient)),
-        ] {
-            set_status.store(code, Ordering::SeqCst);
-            *set_body.lock().unwrap() = json!({ "message": message });
-            match client.get_organization(&alpha).await {
-                Ok(found) => assert!(found.is_none() && class.is_none(), "{message}"),
-                Err(error) => assert_eq!(Some(error.class()), class, "{message}"),
-            }
-        }
-    }
-
-    #[tokio::test]
-    async fn a_path_that_was_refused_for_its_rate_is_left_alone() {
-        let limited = || {
-            (
-                Status::TOO_MANY_REQUESTS,
-                [("retry-after", "60")],
-                Json(json!({"message": "You've been rate limited"})),
-            )
-        };
-        let (router, hits) = always(limited);
-        let client = client(&serve(router).await);
-        assert_eq!(
-            client.list_organizations().await.unwrap_err().retry_after(),
-            Some(Duration::from_mins(1))
-        );
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_secs(20)).await;
-        let error = client.list_organizations().await.unwrap_err();
-        assert!(matches!(error, Error::CoolingDown { .. }), "{error:?}");
-        assert_eq!(error.class(), Class::RateLimited);
-        assert!(error.retry_after().unwrap() <= Duration::from_secs(40));
-        tokio::time::advance(Duration::from_secs(41)).await;
-        tokio::time::resume();
-        assert_eq!(client.list_organizations().await.unwrap_err().status(), Some(429));
-        assert_eq!(
-            client.list_licenses().await.unwrap_err().status(),
-            Some(429),
-            "another path"
-        );
-        assert_eq!(hits.load(Ordering::SeqCst), 3);
-    }
-
-    #[derive(Default)]
-    struct Seen(Mutex<Vec<CallInfo>>);
-
-    impl Observer for Seen {
-        fn call(&self, call: &CallInfo) {
-            self.0.lock().unwrap().push(*call);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dead_server_is_probed_and_everyone_else_waits() {
-        let alive = Arc::new(AtomicUsize::new(0));
-        let switch = alive.clone();
-        let (router, hits) = always(move || match switch.load(Ordering::SeqCst) {
-            0 => Status::BAD_GATEWAY.into_response(),
-            _ => Json(json!([])).into_response(),
-        });
-        let seen = Arc::new(Seen::default());
-        let breaker = BreakerConfig {
-            threshold: 2,
-            first: Duration::from_hours(1),
-            longest: Duration::from_hours(1),
-            ..BreakerConfig::default()
-        };
-        let config = Config {
-            breaker,
-            observer: seen.clone(),
-            ..config(&serve(router).await)
-        };
-        let client = Client::new(config).unwrap();
-        client.list_organizations().await.unwrap_err();
-        client.list_licenses().await.unwrap_err();
-        assert_eq!(client.breaker_state(), BreakerState::Open);
-        let error = client.list_organizations().await.unwrap_err();
-        assert!(
-            matches!(error, Error::BreakerOpen { .. }) && error.is_transient(),
-            "{error:?}"
-        );
-        assert_eq!(hits.load(Ordering::SeqCst), 2);
-
-        alive.store(1, Ordering::SeqCst);
-        let mut watch = client.breaker();
-        tokio::time::pause();
-        tokio::time::advance(Duration::from_hours(2)).await;
-        tokio::time::resume();
-        client.list_licenses().await.unwrap();
-        assert_eq!(
-            *watch.wait_for(|state| *state == BreakerState::Closed).await.unwrap(),
-            BreakerState::Closed
-        );
-        client.list_organizations().await.unwrap();
-        let failed = (Some(502), Some(Class::Transient), true);
-        let kept = (None, Some(Class::Transient), false);
-        let good = (Some(200), None, true);
-        let expected = [failed, failed, kept, good, good];
-        assert_eq!(
-            seen.0
-                .lock()
-                .unwrap()
-                .iter()
-                .map(|call| (call.status, call.class, call.sent))
-                .collect::<Vec<_>>(),
-            expected
-        );
-    }
-
-    #[tokio::test]
-    async fn a_refused_bypass_is_not_sent_again() {
-        let (router, _) = always(|| {
-            (
-                Status::PRECONDITION_REQUIRED,
-                "\"X-Coder-Bypass-Ratelimit\" provided but user is not owner\n",
-            )
-        });
-        let client = Client::new(Config {
-            bypass_rate_limit: true,
-            ..config(&serve(router).await)
-        })
-        .unwrap();
-        assert_eq!(client.me().await.unwrap_err().class(), Class::BypassRefused);
-        assert!(!client.bypass());
-    }
-
-    #[tokio::test]
-    async fn members_come_from_whichever_list_the_server_has() {
-        let member = json!({"user_id": uuid::Uuid::nil(), "organization_id": uuid::Uuid::nil()});
-        let absent = || async { (Status::NOT_FOUND, Json(json!({"message": "Route not found."}))) };
-        let organization = OrganizationId(uuid::Uuid::nil());
-        let path = format!("/api/v2/organizations/{organization}");
-        let old = {
-            let members = json!([member]);
-            Router::new()
-                .route(&format!("{path}/members"), get(|| async { Json(members) }))
-                .fallback(any(absent))
-        };
-        assert_eq!(
-            client(&serve(old).await)
-                .list_members(organization)
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
-        let new = Router::new().route(
-            &format!("{path}/paginated-members"),
-            get(|| async move { Json(json!({"members": [member], "count": 1})) }),
-        );
-        assert_eq!(
-            client(&serve(new).await)
-                .list_members(organization)
-                .await
-                .unwrap()
-                .len(),
-            1
-        );
-        let none = Router::new().fallback(any(absent));
-        assert!(
-            client(&serve(none).await)
-                .list_members(organization)
-                .await
-                .unwrap_err()
-                .is_unsupported()
-        );
-    }
-
-    #[tokio::test]
-    async fn a_deleted_user_is_absent_although_its_id_answers() {
-        let id = uuid::Uuid::from_u128(1);
-        let user = json!({"id": id, "username": "cat", "status": "active"});
-        let other = json!({"id": uuid::Uuid::from_u128(2), "username": "cat", "status": "active"});
-        let url = serve(
-            Router::new()
-                .route(&format!("/api/v2/users/{id}"), get(|| async { Json(user) }))
-                .route("/api/v2/users/cat", get(|| async { Json(other) })),
-        )
-        .await;
-        assert_eq!(client(&url).user_by_id(id.into()).await.unwrap(), None);
-    }
-
-    #[tokio::test]
-    async fn the_search_by_address_is_exact() {
-        let body = json!({"count": 2, "users": [
-            {"id": uuid::Uuid::from_u128(1), "username": "ann2", "status": "active", "email": "joann@example.com"},
-            {"id": uuid::Uuid::from_u128(2), "username": "ann", "status": "active", "email": "Ann@Example.com"},
-        ]});
-        let client = client(&serve(Router::new().fallback(any(|| async { Json(body) }))).await);
-        assert_eq!(
-            client.user_by_email("ann@example.com").await.unwrap().unwrap().username,
-            "ann"
-        );
-        assert_eq!(client.user_by_email("nn@example.com").await.unwrap(), None);
-        assert_eq!(client.user_by_email("status:active").await.unwrap(), None);
-    }
-}
+mod tests;

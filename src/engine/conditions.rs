@@ -110,7 +110,7 @@ pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdic
             let (reason, message) = (error.reason(), error.to_string());
             put(READY, False, reason, &message);
             put(SYNCED, Unknown, reason, &message);
-            let progress = if error.disposition() == Disposition::Terminal {
+            let progress = if matches!(error.disposition(), Disposition::Terminal | Disposition::Lasting) {
                 STALLED
             } else {
                 RECONCILING

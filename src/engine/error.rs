@@ -171,6 +171,9 @@ pub enum Disposition {
     Waiting,
     /// Do nothing until a human changes something. `Stalled`.
     Terminal,
+    /// Say that it takes a human, `Stalled`, and try again with backoff all the same: when it is over, nothing wakes the
+    /// object.
+    Lasting,
     /// Forget this pass and start over from what is there now; say nothing.
     Superseded,
 }
@@ -259,17 +262,14 @@ fn of_coder(error: &coder::Error) -> Disposition {
     match error.class() {
         // The instance learns of a licence and wakes everybody when its features change.
         Class::NotEntitled => Disposition::Waiting,
-        Class::Forbidden | Class::Unsupported | Class::AlreadyExists | Class::Invalid | Class::Protocol => {
-            Disposition::Terminal
-        }
-        Class::RateLimited => Disposition::Transient(error.retry_after()),
+        Class::Forbidden | Class::Unsupported | Class::AlreadyExists | Class::Invalid => Disposition::Terminal,
+        // What answers in Coder's place goes away unseen.
+        Class::Protocol => Disposition::Lasting,
+        Class::RateLimited | Class::Transient | Class::Gateway => Disposition::Transient(error.retry_after()),
         // The instance's own pass finds out about the token; until it has, this is tried again.
-        Class::Unauthorized
-        | Class::Absent
-        | Class::AlreadyMember
-        | Class::DependentsExist
-        | Class::BypassRefused
-        | Class::Transient => Disposition::Transient(None),
+        Class::Unauthorized | Class::Absent | Class::AlreadyMember | Class::DependentsExist | Class::BypassRefused => {
+            Disposition::Transient(None)
+        }
     }
 }
 
@@ -283,6 +283,8 @@ fn reason_of_coder(class: Class) -> Reason {
         Class::DependentsExist => Reason::DependentsExist,
         Class::Invalid => Reason::Rejected,
         Class::RateLimited => Reason::RateLimited,
-        Class::Absent | Class::BypassRefused | Class::Protocol | Class::Transient => Reason::Unreachable,
+        Class::Absent | Class::BypassRefused | Class::Gateway | Class::Protocol | Class::Transient => {
+            Reason::Unreachable
+        }
     }
 }

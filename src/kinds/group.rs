@@ -79,19 +79,18 @@ impl Remote for Group {
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let instance = object.instance_key();
-        let held = held(cx, object);
         let organization = parent(
             cx,
             &instance,
             spec.organization_ref.as_ref(),
             spec.organization.as_deref(),
-            held.and_then(|status| status.organization_id.as_ref()?.parse().ok()),
+            held_organization(object.status.as_ref()),
         )
         .await?;
         let members = match &spec.members {
             Some(members) => {
                 let exact = spec.member_policy.unwrap_or_default() == MemberPolicy::Exact;
-                let memory = Memory::of(held, organization.id);
+                let memory = Memory::of(object.status.as_ref(), organization.id);
                 Some(wanted(cx, organization.id, members, exact, memory).await?)
             }
             None => None,
@@ -348,16 +347,10 @@ fn forbidden() -> Error {
     )
 }
 
-/// The status, if there is a group that is this very object's, in this very deployment.
-fn held<'a>(cx: &Cx<'_>, object: &'a CoderGroup) -> Option<&'a GroupStatus> {
-    let status = object.status.as_ref()?;
-    let common = &status.common;
-    let here = cx.connection.link.deployment.to_string();
-    let says = |written: Option<&String>, now: Option<&String>| written.is_none() || written == now;
-    let mine = common.origin.is_some()
-        && says(common.uid.as_ref(), object.metadata.uid.as_ref())
-        && says(common.deployment.as_ref(), Some(&here));
-    mine.then_some(status)
+/// The organization that the group is in, if the group is this object's.
+fn held_organization(status: Option<&GroupStatus>) -> Option<OrganizationId> {
+    let status = status.filter(|status| status.common.origin.is_some())?;
+    status.organization_id.as_ref()?.parse().ok()
 }
 
 /// Coder gives nobody a name that breaks its rule, and has groups of such names from the identity provider.

@@ -30,6 +30,7 @@ mod drift;
 mod examples;
 mod feed;
 mod fight;
+mod gateway;
 mod group;
 mod held;
 mod instance;

@@ -196,10 +196,10 @@ where
         match disposition {
             Disposition::Superseded => tracing::debug!(%error, "overtaken"),
             Disposition::Transient(_) | Disposition::Waiting => tracing::info!(%error, "not yet"),
-            Disposition::Terminal => tracing::warn!(%error, "needs a human"),
+            Disposition::Terminal | Disposition::Lasting => tracing::warn!(%error, "needs a human"),
         }
         let wait = match disposition {
-            Disposition::Transient(None) => self.backoff.failed(key, chance),
+            Disposition::Transient(None) | Disposition::Lasting => self.backoff.failed(key, chance),
             // A server that says when gets no thundering herd at that very moment.
             Disposition::Transient(Some(after)) => after + Duration::from_secs(2).mul_f64(chance),
             Disposition::Waiting | Disposition::Terminal => {

@@ -53,17 +53,8 @@ impl<R: Remote> Pass<'_, R> {
         }
         let cx = self.cx(connection, Instant::now())?;
         let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
-        // What Coder had before this creation was begun is somebody else's, whatever was begun since.
-        let begun = self
-            .status
-            .common()
-            .pending_creation
-            .as_ref()
-            .map(|pending| pending.since.0);
-        let is_ours = |one: &R::Observed| begun_before && begun.is_none_or(|since| R::created_since(one, since));
         let what = name_of::<R>(key);
-        let ours = found.as_ref().is_some_and(is_ours);
-        let found = match (found, ours) {
+        let found = match (found, begun_before) {
             // The list does not show it, but Coder says that it is there: it differs in case, or may not be read.
             (None, _) => return Err(adoption::already_exists(&what)),
             (Some(ours), true) => Found {

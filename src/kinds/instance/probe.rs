@@ -166,8 +166,8 @@ async fn credentials(engine: &Engine, object: &CoderInstance) -> Result<Credenti
     })
 }
 
-/// How calls name themselves: the audit log shows it, and by it one operator tells its own writes from another's.
-pub(super) fn user_agent(object: &CoderInstance) -> String {
+/// How calls name themselves, for who reads the audit log.
+fn user_agent(object: &CoderInstance) -> String {
     format!(
         "coder-operator/{} ({})",
         env!("CARGO_PKG_VERSION"),
@@ -180,6 +180,7 @@ fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) ->
     config.ca_pem.clone_from(&credentials.ca);
     config.user_agent = user_agent(object);
     config.observer = engine.metrics.clone();
+    config.bodies = engine.bodies.clone();
     Client::new(config).map_err(|error| Error::terminal(Reason::InvalidSpec, error.to_string()))
 }
 

@@ -171,6 +171,7 @@ impl InstanceWorker {
                 tracing::info!(%error, "not ready");
                 Action::requeue(match error.disposition() {
                     Disposition::Transient(after) => after.unwrap_or_else(|| self.backoff.failed(me, chance)),
+                    Disposition::Lasting => self.backoff.failed(me, chance),
                     // Its own probe is what ends an open breaker: nobody else makes one.
                     Disposition::Waiting if error.coder().is_some() => self.backoff.failed(me, chance),
                     Disposition::Waiting | Disposition::Terminal => SAFETY_NET.mul_f64(0.9 + 0.2 * chance),
@@ -231,13 +232,7 @@ impl InstanceWorker {
         if let Some(reader) = readers.get(&me.key).filter(|reader| reader.is(connection, interval)) {
             return Ok(reader.state());
         }
-        let reader = Reader::start(
-            &self.engine,
-            me.clone(),
-            connection,
-            probe::user_agent(object),
-            interval,
-        );
+        let reader = Reader::start(&self.engine, me.clone(), connection, interval);
         readers.insert(me.key, reader);
         Ok(None)
     }
