@@ -52,11 +52,11 @@ pub struct Issued {
 /// `SecretConflict` when the Secret holds anything else and is not the object's own.
 pub async fn find(cx: &Cx<'_>, home: &Home, id: &str) -> Result<Option<Issued>, Error> {
     let found = look(cx, home).await?;
+    if !found.may_be_written(home, id) {
+        return Err(output::foreign(&cx.me.key.namespace, &home.place.name));
+    }
     let Some((secret, _)) = found.holder(home, id) else {
-        return match found.here {
-            Output::Left(_) => Err(output::foreign(&cx.me.key.namespace, &home.place.name)),
-            _ => Ok(None),
-        };
+        return Ok(None);
     };
     let fact = |name: &str| secret.annotations.get(name);
     let here = matches!(&found.here, Output::Ours(here) if here.holds(&home.place.key, id, VALUE_SHA256));
@@ -127,6 +127,9 @@ pub async fn keep(
 /// `Superseded` when the value is not there any more.
 pub async fn settle(cx: &Cx<'_>, home: &Home, id: &str, rotate: Option<&str>) -> Result<(), Error> {
     let found = look(cx, home).await?;
+    if !found.may_be_written(home, id) {
+        return Err(output::foreign(&cx.me.key.namespace, &home.place.name));
+    }
     let Some((secret, value)) = found
         .holder(home, id)
         .and_then(|(secret, key)| Some((secret, secret.value(key)?)))
@@ -211,6 +214,16 @@ async fn look(cx: &Cx<'_>, home: &Home) -> Result<Found, Error> {
 }
 
 impl Found {
+    /// Whether what stands where the value shall be is the object's, or is left over and holds this very value. Who moves
+    /// to a Secret that nobody owns has no more right to it than who begins with it.
+    fn may_be_written(&self, home: &Home, id: &str) -> bool {
+        match &self.here {
+            Output::Absent | Output::Ours(_) => true,
+            Output::Left(left) => left.holds(&home.place.key, id, VALUE_SHA256),
+            Output::Foreign => false,
+        }
+    }
+
     /// The Secret that holds the value, and the key in it.
     fn holder<'f>(&'f self, home: &'f Home, id: &str) -> Option<(&'f OutputSecret, &'f str)> {
         let here = self.here.secret().map(|secret| (secret, home.place.key.as_str()));

@@ -33,7 +33,9 @@ async fn the_manifests_install_an_operator_with_its_permissions() {
         ("get", "", "secrets", "", "anywhere", true),
         ("update", "coordination.k8s.io", "leases", "", "coder-operator", true),
         ("update", "coordination.k8s.io", "leases", "", "anywhere", false),
-        ("delete", "", "secrets", "", "anywhere", false),
+        // Where Kubernetes asks for it of who changes an owner reference; the operator deletes none.
+        ("delete", "", "secrets", "", "anywhere", true),
+        ("deletecollection", "", "secrets", "", "anywhere", false),
         ("create", "coder-operator.dev", "codergroups", "", "anywhere", false),
         ("delete", "coder-operator.dev", "codergroups", "", "anywhere", false),
         ("create", "", "pods", "", "coder-operator", false),

@@ -148,24 +148,3 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     }
     bench.finish().await;
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_group_cannot_change_from_one_way_of_naming_its_organization_to_the_other() {
-    let bench = Bench::new("admission-group-ways").await;
-    let by_name = object("CoderGroup", "tried", json!({"organization": "platform"}));
-    let by_reference = object(
-        "CoderGroup",
-        "tried",
-        json!({"organization": null, "organizationRef": {"name": "platform"}}),
-    );
-    for (before, after) in [(&by_name, &by_reference), (&by_reference, &by_name)] {
-        let why = bench.change(before, after).await.expect_err("it would move");
-        assert!(
-            why.iter()
-                .all(|one| one.message.contains("cannot be changed, Coder cannot move a group")),
-            "{why:#?}"
-        );
-        assert_eq!(why.len(), 2, "{why:#?}");
-    }
-    bench.finish().await;
-}
