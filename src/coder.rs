@@ -6,7 +6,7 @@
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`, `provisioner_key`,
-//!   `template`, `role`, `audit`.
+//!   `template`, `role`, `audit`, `api_key`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
 //!
@@ -16,6 +16,7 @@
 //! that the server does not have.
 
 mod answer;
+mod api_key;
 mod audit;
 mod bodies;
 mod breaker;
@@ -47,6 +48,7 @@ mod workspace_proxy;
 mod workspace_sharing;
 
 pub use answer::{Answer, RawAnswer, Validation, sanitise};
+pub use api_key::ApiKey;
 pub use audit::{AuditEntry, AuditUser};
 pub use bodies::Bodies;
 pub use breaker::{BreakerConfig, BreakerState};
@@ -57,7 +59,7 @@ pub use entitlements::{Entitlement, Entitlements, Feature};
 pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
-pub use ids::{DeploymentId, GroupId, LicenseId, OrganizationId, OrganizationRef, ProxyId, UserId};
+pub use ids::{DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProxyId, UserId};
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
 pub use observer::{CallInfo, Observer};

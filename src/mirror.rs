@@ -14,6 +14,7 @@ mod authors;
 pub mod collection;
 mod contents;
 pub mod feed;
+mod fetch;
 mod log;
 mod shelf;
 mod snapshot;
@@ -27,6 +28,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use authors::Authors;
@@ -44,6 +46,9 @@ use crate::coder::{self, AuditEntry, Client, OrganizationId};
 
 /// How many collections are looked at together: one that hangs does not hold up the others.
 const AT_ONCE: usize = 4;
+
+/// How many lists are read from one deployment at one time.
+const LISTS: usize = 8;
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
@@ -87,6 +92,8 @@ struct Outside {
     observer: Arc<dyn Observer>,
     /// Whether a feed tells of changes, so that sweeps may be rare.
     fed: AtomicBool,
+    /// How many lists are read at one time.
+    lists: Semaphore,
 }
 
 impl Outside {
@@ -118,6 +125,7 @@ impl Mirror {
             waker,
             observer,
             fed: AtomicBool::new(false),
+            lists: Semaphore::new(LISTS),
         };
         Self {
             outside: Arc::new(outside),
@@ -292,7 +300,7 @@ impl Shelves {
         if let Some(shelf) = self.known(&id) {
             return shelf;
         }
-        let new = Arc::new(Shelf::new(collection.clone(), Arc::clone(outside)));
+        let new = Shelf::new(collection.clone(), Arc::clone(outside));
         let slot = Slot {
             typed: new.clone(),
             erased: new.clone(),

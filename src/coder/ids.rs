@@ -5,6 +5,19 @@ use std::{convert::Infallible, fmt, str::FromStr};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+/// The text is no id as Coder writes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no id: 36 characters with hyphens are")]
+pub struct NoId;
+
+/// Coder writes ids with hyphens. Other spellings of a UUID are names: 32 hexadecimal digits are a fine name for a group.
+fn hyphenated(text: &str) -> Result<Uuid, NoId> {
+    if text.len() != uuid::fmt::Hyphenated::LENGTH {
+        return Err(NoId);
+    }
+    Uuid::try_parse(text).map_err(|_| NoId)
+}
+
 /// An id that Coder writes as a UUID.
 macro_rules! uuid_id {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -20,10 +33,10 @@ macro_rules! uuid_id {
         }
 
         impl FromStr for $name {
-            type Err = uuid::Error;
+            type Err = NoId;
 
             fn from_str(text: &str) -> Result<Self, Self::Err> {
-                text.parse().map(Self)
+                hyphenated(text).map(Self)
             }
         }
 
@@ -138,7 +151,14 @@ mod tests {
             id
         );
         assert_eq!(id.everyone().to_string(), ID);
-        assert!("backend".parse::<GroupId>().is_err());
+        for name in [
+            "backend",
+            &ID.replace('-', ""),
+            &format!("{{{ID}}}"),
+            &format!("urn:uuid:{ID}"),
+        ] {
+            assert_eq!(name.parse::<GroupId>(), Err(NoId), "{name}");
+        }
     }
 
     #[test]
@@ -148,8 +168,10 @@ mod tests {
     }
 
     #[test]
-    fn a_reference_is_an_id_exactly_when_it_is_a_uuid() {
+    fn a_reference_is_an_id_exactly_when_it_is_written_as_one() {
         assert_eq!(ID.parse(), Ok(OrganizationRef::Id(ID.parse().unwrap())));
+        let name = ID.replace('-', "");
+        assert_eq!(name.parse(), Ok(OrganizationRef::Name(name)));
         assert_eq!("alpha".parse(), Ok(OrganizationRef::Name("alpha".into())));
     }
 

@@ -112,8 +112,8 @@ impl Client {
 
     /// The user of that name, case-insensitive; none if there is none or it is deleted.
     pub async fn user_by_username(&self, username: &str) -> Result<Option<User>, Error> {
-        // Coder reads these two differently: `me` is the caller, and a UUID is an id.
-        if username == "me" || username.parse::<UserId>().is_ok() {
+        // Coder reads these two differently: `me` is the caller, and a UUID is an id, in whatever spelling.
+        if username == "me" || uuid::Uuid::try_parse(username).is_ok() {
             return Ok(None);
         }
         absent_is_none(self.get(Path::new("/users/{user}").segment(username)).await)

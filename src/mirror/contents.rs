@@ -115,9 +115,8 @@ impl<C: Collection> Contents<C> {
         }
     }
 
-    /// A list arrived that was sent at `began`. Answers with what is known from now on, and the keys of all that differs
-    /// from what was known before.
-    pub(super) fn arrive(&mut self, began: Instant, list: Vec<C::Item>) -> (Arc<Snapshot<C::Item>>, Vec<Arc<str>>) {
+    /// A list arrived that was sent at `began`. Answers with the keys of all that differs from what was known before.
+    pub(super) fn arrive(&mut self, began: Instant, list: Vec<C::Item>) -> Vec<Arc<str>> {
         let later = |key: &str| self.later.get(key).filter(|learned| learned.at >= began);
         let (snapshot, changed) = if let Some(before) = &self.snapshot {
             before.next::<C>(began, list, |key| later(key).is_some())
@@ -130,10 +129,9 @@ impl<C: Collection> Contents<C> {
             }
             (first, Vec::new())
         };
-        let snapshot = Arc::new(snapshot);
-        self.snapshot = Some(Arc::clone(&snapshot));
+        self.snapshot = Some(Arc::new(snapshot));
         self.read_alone = 0;
-        (snapshot, changed)
+        changed
     }
 }
 
@@ -178,10 +176,11 @@ mod tests {
     fn a_list_differs_by_what_changed_appeared_and_vanished() {
         let (mut contents, now) = (Contents::<Words>::new(), Instant::now());
         assert!(
-            contents.arrive(now, words(&["apple", "bee", "cat"])).1.is_empty(),
+            contents.arrive(now, words(&["apple", "bee", "cat"])).is_empty(),
             "the first is no news"
         );
-        let (after, changed) = contents.arrive(now + SECOND, words(&["apple", "boat", "duck"]));
+        let changed = contents.arrive(now + SECOND, words(&["apple", "boat", "duck"]));
+        let after = contents.snapshot().unwrap();
         let changed: Vec<&str> = changed.iter().map(|key| &**key).collect();
         assert_eq!(changed, ["b", "d", "c"]);
         assert_eq!(shown(&contents), ["apple", "boat", "duck"]);
@@ -192,7 +191,8 @@ mod tests {
     #[test]
     fn several_of_one_name_are_all_found() {
         let mut contents = Contents::<Words>::new();
-        let (snapshot, _) = contents.arrive(Instant::now(), words(&["Same", "same", "other"]));
+        contents.arrive(Instant::now(), words(&["Same", "same", "other"]));
+        let snapshot = contents.snapshot().unwrap();
         assert_eq!(snapshot.named("same").collect::<Vec<_>>(), ["Same", "same"]);
         contents.learn("S", Learned::now(None));
         assert_eq!(contents.snapshot().unwrap().named("same").collect::<Vec<_>>(), ["same"]);

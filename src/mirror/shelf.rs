@@ -1,7 +1,7 @@
 //! One collection: its snapshot, and who fetches it.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::contents::{Contents, Learned};
 use super::feed::Touch;
+use super::fetch::{Fetch, Read};
 use super::subscribers::{Interest, Subscribers};
 use super::{Collection, Concerned, FetchError, Fields, Freshness, Outside, Snapshot, passes_by};
 use crate::api::Reference;
@@ -26,7 +27,8 @@ const ALONE: (usize, usize) = (16, 8);
 
 /// A shelf without its type, as feeds see it.
 pub(super) trait AnyShelf: Send + Sync {
-    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval; never while nobody subscribes.
+    /// When it wants to be looked at, given the jitter (0.9 … 1.0) on its interval; never while nobody subscribes, or
+    /// while it is looked at.
     fn due(&self, jitter: f64) -> Option<Instant>;
     /// Lists it, if it was not listed since.
     fn sweep(&self, since: Instant) -> BoxFuture<'_, Result<(), FetchError>>;
@@ -49,15 +51,17 @@ pub(super) trait AnyShelf: Send + Sync {
 }
 
 pub(super) struct Shelf<C: Collection> {
-    collection: C,
-    outside: Arc<Outside>,
-    /// Held while a fetch is under way.
-    fetching: tokio::sync::Mutex<()>,
+    pub(super) collection: C,
+    pub(super) outside: Arc<Outside>,
+    /// Itself, for the calls that go on when nobody waits for them any more.
+    pub(super) me: Weak<Self>,
     state: Mutex<State<C>>,
 }
 
-struct State<C: Collection> {
-    contents: Contents<C>,
+pub(super) struct State<C: Collection> {
+    pub(super) contents: Contents<C>,
+    /// The list call that is under way.
+    pub(super) fetch: Option<Fetch>,
     /// The snapshot counts as older than this, whatever its time.
     invalid_before: Option<Instant>,
     /// A feed may have lost what happened before this: a list is due.
@@ -65,10 +69,10 @@ struct State<C: Collection> {
     /// Before this something may have happened that a feed does not tell of: the next list is due as if there were none.
     unsure: Option<Instant>,
     /// The last failed fetch and when it was sent.
-    failure: Option<(Instant, FetchError)>,
+    pub(super) failure: Option<(Instant, FetchError)>,
     /// The last time a fetch was tried.
-    tried: Option<Instant>,
-    subscribers: Subscribers,
+    pub(super) tried: Option<Instant>,
+    pub(super) subscribers: Subscribers,
 }
 
 impl<C: Collection> State<C> {
@@ -84,15 +88,27 @@ impl<C: Collection> State<C> {
             && self.is_listed_since(self.invalid_before.max(self.doubted).max(self.unsure))
     }
 
+    /// The snapshot, if it is as fresh as that.
+    pub(super) fn fresh(&self, freshness: Freshness, fed: bool) -> Option<Arc<Snapshot<C::Item>>> {
+        let snapshot = self.contents.snapshot()?;
+        let is_fresh = self.is_listed_since(self.invalid_before)
+            && match freshness {
+                Freshness::Since(moment) => snapshot.began() >= moment,
+                Freshness::Known(interval) => self.is_vouched_for(fed) || snapshot.began().elapsed() <= interval,
+            };
+        is_fresh.then_some(snapshot)
+    }
+
     fn failed_for_the_moment(&self) -> bool {
         self.failure.as_ref().is_some_and(|(_, error)| passes_by(error))
     }
 }
 
 impl<C: Collection> Shelf<C> {
-    pub(super) fn new(collection: C, outside: Arc<Outside>) -> Self {
+    pub(super) fn new(collection: C, outside: Arc<Outside>) -> Arc<Self> {
         let state = State {
             contents: Contents::new(),
+            fetch: None,
             invalid_before: None,
             doubted: None,
             unsure: None,
@@ -100,32 +116,18 @@ impl<C: Collection> Shelf<C> {
             tried: None,
             subscribers: Subscribers::default(),
         };
-        Self {
+        Arc::new_cyclic(|me| Self {
             collection,
             outside,
-            fetching: tokio::sync::Mutex::default(),
+            me: Weak::clone(me),
             state: Mutex::new(state),
-        }
-    }
-
-    pub(super) async fn snapshot(&self, freshness: Freshness) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
-        let asked = Instant::now();
-        if let Some(snapshot) = self.fresh(freshness) {
-            return Ok(snapshot);
-        }
-        let _fetching = self.fetching.lock().await;
-        if let Some(snapshot) = self.fresh(freshness) {
-            return Ok(snapshot);
-        }
-        if let Some(error) = self.failed_since(asked) {
-            return Err(error);
-        }
-        self.fetch().await
+        })
     }
 
     /// One item, read alone where that is cheaper than the list.
     pub(super) async fn item(&self, key: &str, freshness: Freshness) -> Result<Option<Arc<C::Item>>, FetchError> {
-        let known = self.fresh(freshness).or_else(|| match freshness {
+        let fresh = self.lock().fresh(freshness, self.outside.is_fed());
+        let known = fresh.or_else(|| match freshness {
             Freshness::Known(_) => None,
             Freshness::Since(moment) => self.known_since(key, moment),
         });
@@ -146,7 +148,8 @@ impl<C: Collection> Shelf<C> {
         let learned = Learned::now(item);
         let mut state = self.lock();
         let changed = state.contents.learn(key, learned);
-        self.wake(state, &changed, Some(by));
+        let concerned = state.subscribers.of(&changed);
+        self.wake(state, concerned, Some(by));
     }
 
     /// The snapshot as it is, however old.
@@ -165,19 +168,6 @@ impl<C: Collection> Shelf<C> {
             .retain(who, |interest| *interest != Interest::Any);
     }
 
-    fn fresh(&self, freshness: Freshness) -> Option<Arc<Snapshot<C::Item>>> {
-        let state = self.lock();
-        let snapshot = state.contents.snapshot()?;
-        let is_fresh = state.is_listed_since(state.invalid_before)
-            && match freshness {
-                Freshness::Since(moment) => snapshot.began() >= moment,
-                Freshness::Known(interval) => {
-                    state.is_vouched_for(self.outside.is_fed()) || snapshot.began().elapsed() <= interval
-                }
-            };
-        is_fresh.then_some(snapshot)
-    }
-
     /// The snapshot, if what it says about that item was so at that moment or later.
     fn known_since(&self, key: &str, moment: Instant) -> Option<Arc<Snapshot<C::Item>>> {
         let state = self.lock();
@@ -186,15 +176,6 @@ impl<C: Collection> Shelf<C> {
             .contents
             .snapshot()
             .filter(|snapshot| snapshot.knows_since(key, moment))
-    }
-
-    /// The failure of a fetch that was sent after `asked`: whoever waited for it shares it instead of trying again.
-    fn failed_since(&self, asked: Instant) -> Option<FetchError> {
-        self.lock()
-            .failure
-            .as_ref()
-            .filter(|(began, _)| *began >= asked)
-            .map(|(_, error)| Arc::clone(error))
     }
 
     fn may_read_alone(&self, items: usize) -> bool {
@@ -212,11 +193,12 @@ impl<C: Collection> Shelf<C> {
         key: &str,
         one: impl Future<Output = Result<Option<C::Item>, coder::Error>> + Send,
     ) -> Result<(), FetchError> {
-        let read = self.begin_read();
+        let read = Read::begin(&self.me, Instant::now());
         let item = one.await.map_err(Arc::new)?;
         let mut state = self.lock();
-        let changed = state.contents.learn_alone(key, Learned::at(read.began, item));
-        self.wake(state, &changed, None);
+        let changed = state.contents.learn_alone(key, Learned::at(read.began(), item));
+        let concerned = state.subscribers.of(&changed);
+        self.wake(state, concerned, None);
         Ok(())
     }
 
@@ -242,62 +224,17 @@ impl<C: Collection> Shelf<C> {
         Ok(())
     }
 
-    /// The list call. `fetching` must be held.
-    async fn fetch(&self) -> Result<Arc<Snapshot<C::Item>>, FetchError> {
-        let read = self.begin_read();
-        let began = read.began;
-        let answer = self.collection.list(&self.outside.client).await;
-        let mut state = self.lock();
-        state.tried = Some(began);
-        match answer {
-            Err(error) => {
-                self.outside.observer.fetched(C::NAME, Err(error.class()));
-                let error = Arc::new(error);
-                state.failure = Some((began, Arc::clone(&error)));
-                // The end of a read locks the state itself.
-                drop(state);
-                Err(error)
-            }
-            Ok(items) => {
-                self.outside.observer.fetched(C::NAME, Ok(began.elapsed()));
-                let (snapshot, changed) = state.contents.arrive(began, items);
-                state.failure = None;
-                self.wake(state, &changed, None);
-                Ok(snapshot)
-            }
-        }
-    }
-
-    /// Wakes whom the change of these items concerns, but not who made it. They may take the snapshot as it is now.
-    fn wake(&self, state: MutexGuard<'_, State<C>>, changed: &[Arc<str>], by: Option<&Reference>) {
+    /// Wakes these, but not who made the change. They may take the snapshot as it is now.
+    pub(super) fn wake(&self, state: MutexGuard<'_, State<C>>, concerned: Vec<Arc<Reference>>, by: Option<&Reference>) {
         let Some(since) = state.contents.began() else { return };
-        let concerned = state.subscribers.of(changed);
         drop(state);
         for who in concerned.iter().filter(|who| by != Some(who)) {
             self.outside.waker.wake(who, since);
         }
     }
 
-    fn begin_read(&self) -> Read<'_, C> {
-        let began = Instant::now();
-        self.lock().contents.read_begins(began);
-        Read { shelf: self, began }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<C>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, State<C>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A call under way. However it ends, what was remembered for its sake is forgotten.
-struct Read<'a, C: Collection> {
-    shelf: &'a Shelf<C>,
-    began: Instant,
-}
-
-impl<C: Collection> Drop for Read<'_, C> {
-    fn drop(&mut self) {
-        self.shelf.lock().contents.read_ends(self.began);
     }
 }
 
@@ -305,6 +242,9 @@ impl<C: Collection> AnyShelf for Shelf<C> {
     fn due(&self, jitter: f64) -> Option<Instant> {
         let state = self.lock();
         let asked = state.subscribers.shortest_interval()?;
+        if state.fetch.is_some() {
+            return None;
+        }
         let Some(tried) = state.tried else {
             return Some(Instant::now());
         };
@@ -343,7 +283,9 @@ impl<C: Collection> AnyShelf for Shelf<C> {
             let unseen: Vec<Arc<str>> = unseen
                 .filter_map(|touch| touch.item.as_deref().map(Arc::from))
                 .collect();
-            self.wake(self.lock(), &unseen, None);
+            let state = self.lock();
+            let concerned = state.subscribers.of(&unseen);
+            self.wake(state, concerned, None);
             looked
         })
     }

@@ -88,6 +88,11 @@ impl Subscribers {
         self.intervals.keys().next().copied()
     }
 
+    /// Everybody.
+    pub(super) fn all(&self) -> Vec<Arc<Reference>> {
+        self.all.keys().cloned().collect()
+    }
+
     /// Those whom a change of these items concerns.
     pub(super) fn of(&self, changed: &[Arc<str>]) -> Vec<Arc<Reference>> {
         if changed.is_empty() {

@@ -508,3 +508,49 @@ async fn an_entry_that_may_hide_changes_brings_back_the_short_sweep_once() {
     assert_eq!(numbers.0.calls(), 2);
     sweeping.abort();
 }
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_minutes_and_who_needs_a_list_is_woken_by_it() {
+    let (mirror, woken) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    mirror.subscribe(&numbers, &who("a"), Interest::Item("1".into()), Duration::from_mins(10));
+    let error = mirror
+        .snapshot(&numbers, Freshness::Known(Duration::from_mins(10)))
+        .await
+        .unwrap_err();
+    assert!(error.is_transient(), "{error}");
+    assert!(woken.0.lock().unwrap().is_empty());
+    tokio::time::sleep(Duration::from_mins(2)).await;
+    numbers.answer(1);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(*woken.0.lock().unwrap(), ["a"]);
+    let late = mirror
+        .snapshot(&numbers, Freshness::Known(Duration::from_mins(10)))
+        .await
+        .unwrap();
+    assert_eq!((late.len(), numbers.calls()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_gives_up_leaves_the_list_to_the_others() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    let now = Instant::now();
+    let first = mirror.snapshot(&numbers, since(now));
+    tokio::time::timeout(Duration::from_secs(1), first).await.unwrap_err();
+    numbers.answer(1);
+    assert_eq!(mirror.snapshot(&numbers, since(now)).await.unwrap().len(), 1);
+    assert_eq!(numbers.calls(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn lists_end_with_their_mirror() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[]);
+    let asking = mirror.snapshot(&numbers, since(Instant::now()));
+    tokio::time::timeout(Duration::from_secs(1), asking).await.unwrap_err();
+    assert_eq!(Arc::strong_count(&numbers.0), 3, "the test's, the shelf's, the call's");
+    drop(mirror);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(Arc::strong_count(&numbers.0), 1);
+}
