@@ -112,7 +112,7 @@ impl<C: Collection> Shelf<C> {
                 } else {
                     state.subscribers.of(&changed)
                 };
-                self.wake(state, concerned, None);
+                self.wake(state, &concerned, None);
             }
         }
     }

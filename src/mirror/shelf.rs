@@ -149,7 +149,7 @@ impl<C: Collection> Shelf<C> {
         let mut state = self.lock();
         let changed = state.contents.learn(key, learned);
         let concerned = state.subscribers.of(&changed);
-        self.wake(state, concerned, Some(by));
+        self.wake(state, &concerned, Some(by));
     }
 
     /// The snapshot as it is, however old.
@@ -198,7 +198,7 @@ impl<C: Collection> Shelf<C> {
         let mut state = self.lock();
         let changed = state.contents.learn_alone(key, Learned::at(read.began(), item));
         let concerned = state.subscribers.of(&changed);
-        self.wake(state, concerned, None);
+        self.wake(state, &concerned, None);
         Ok(())
     }
 
@@ -225,7 +225,7 @@ impl<C: Collection> Shelf<C> {
     }
 
     /// Wakes these, but not who made the change. They may take the snapshot as it is now.
-    pub(super) fn wake(&self, state: MutexGuard<'_, State<C>>, concerned: Vec<Arc<Reference>>, by: Option<&Reference>) {
+    pub(super) fn wake(&self, state: MutexGuard<'_, State<C>>, concerned: &[Arc<Reference>], by: Option<&Reference>) {
         let Some(since) = state.contents.began() else { return };
         drop(state);
         for who in concerned.iter().filter(|who| by != Some(who)) {
@@ -285,7 +285,7 @@ impl<C: Collection> AnyShelf for Shelf<C> {
                 .collect();
             let state = self.lock();
             let concerned = state.subscribers.of(&unseen);
-            self.wake(state, concerned, None);
+            self.wake(state, &concerned, None);
             looked
         })
     }

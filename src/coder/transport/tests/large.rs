@@ -28,7 +28,7 @@ async fn impatient(router: Router) -> Client {
         ..BreakerConfig::default()
     };
     Client::new(Config {
-        call_timeout: Duration::from_millis(200),
+        call_timeout: Duration::from_millis(500),
         breaker,
         ..config(&serve(router).await)
     })
@@ -37,7 +37,7 @@ async fn impatient(router: Router) -> Client {
 
 #[tokio::test]
 async fn a_list_that_needs_longer_gets_longer() {
-    let client = impatient(slow(usize::MAX, Duration::from_millis(600))).await;
+    let client = impatient(slow(usize::MAX, Duration::from_millis(1500))).await;
     let mut timeouts = 0;
     let organizations = loop {
         match client.list_organizations().await {
@@ -48,14 +48,14 @@ async fn a_list_that_needs_longer_gets_longer() {
         }
     };
     assert!(organizations.is_empty());
-    assert_eq!(timeouts, 2, "200, 400, 800 ms");
+    assert!((2..=4).contains(&timeouts), "500, 1000, 2000 ms …: {timeouts}");
     client.list_organizations().await.unwrap();
 }
 
 #[tokio::test]
 async fn an_answer_that_keeps_coming_is_not_cut_off() {
     let drips = || async {
-        let chunks = futures::stream::iter(["[", " ", " ", " ", " ", "]"]).then(|chunk| async move {
+        let chunks = futures::stream::iter(["[", " ", " ", " ", " ", " ", " ", "]"]).then(|chunk| async move {
             tokio::time::sleep(Duration::from_millis(100)).await;
             Ok::<_, Infallible>(chunk)
         });
