@@ -5,7 +5,7 @@ use kube::CustomResourceExt;
 use serde_json::json;
 
 use crate::api::{CoderInstance, status::NEVER_OBSERVED};
-use crate::engine::{Remote, cluster::watch::Watchable};
+use crate::engine::Remote;
 use crate::kinds::{self, Visitor};
 
 /// All of them, the connection first.
@@ -38,7 +38,7 @@ pub fn to_yaml(crd: &CustomResourceDefinition) -> Result<String, serde_yaml::Err
 struct Collected(Vec<CustomResourceDefinition>);
 
 impl Visitor for Collected {
-    fn visit<R: Remote<Kind: Watchable>>(&mut self) {
+    fn visit<R: Remote>(&mut self) {
         self.0.push(finished(<R::Kind as CustomResourceExt>::crd()));
     }
 }

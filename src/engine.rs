@@ -7,6 +7,7 @@
 //!   else did to it;
 //! * [`cluster`] is the Kubernetes side: watches, what wakes whom, the status, the Secrets that are written, and the worker
 //!   that ties a kind to its watch;
+//! * [`record`] is one object under a pass, and all that is written of it; [`dependents`] is what holds up a deletion;
 //! * [`access`] says who may use a [`connection`]; [`error`] what follows from a failure, [`conditions`] how users see it;
 //! * [`remote`] is what a kind has to say, [`cx`] what it may ask and do, [`issued`] how it keeps what Coder shows once.
 
@@ -15,9 +16,11 @@ pub mod cluster;
 pub mod conditions;
 pub mod connection;
 pub mod cx;
+pub mod dependents;
 pub mod error;
 pub mod issued;
 pub mod pass;
+pub mod record;
 pub mod remote;
 
 use std::collections::BTreeMap;
@@ -33,9 +36,11 @@ pub use pass::drift::Deviation;
 pub use remote::{Note, Remote, Report, Target};
 
 use crate::api::ObjectKey;
-use crate::coder::Bodies;
+use crate::coder::{Bodies, DeploymentId};
 use crate::leader::Leadership;
 use crate::metrics::Metrics;
+use crate::supervisor::Supervisor;
+use cluster::index::Holder;
 use cluster::metadata::MetadataCache;
 use cluster::objects::Caches;
 use cluster::output::Outputs;
@@ -76,7 +81,9 @@ pub struct Engine {
     /// The clock.
     pub now: fn() -> Timestamp,
     /// A number in 0 … 1, new at each call.
-    pub chance: fn() -> f64,
+    pub jitter: fn() -> f64,
+    /// What runs beside the passes.
+    pub tasks: Arc<Supervisor>,
 }
 
 impl Engine {
@@ -98,9 +105,32 @@ impl Engine {
         }
     }
 
-    /// The labels of a namespace, as far as they are known.
-    #[must_use]
-    pub fn labels(&self, namespace: &str) -> Option<BTreeMap<String, String>> {
-        self.namespaces.labels(&ObjectKey::new("", namespace))
+    /// The labels of a namespace.
+    ///
+    /// # Errors
+    /// `Pending`, or waiting, while nothing is known of namespaces.
+    pub fn labels(&self, namespace: &str) -> Result<Option<BTreeMap<String, String>>, Error> {
+        let labels = self.namespaces.labels(&ObjectKey::new("", namespace));
+        if labels.is_none() {
+            self.namespaces.coverage().of("")?;
+        }
+        Ok(labels)
+    }
+
+    /// The custom resources of a kind that manage the object with that id in that deployment.
+    pub fn holders(&self, kind: &'static str, deployment: DeploymentId, id: &str) -> Vec<Holder> {
+        let mut holders = self.caches.index().holders(kind, id);
+        holders.retain(|holder| {
+            let there = self.connections.last(&holder.instance);
+            there.is_some_and(|there| there.link.deployment == deployment)
+        });
+        holders
+    }
+
+    /// Forgets everything that was found out by looking: somebody else may have led meanwhile.
+    pub fn reset(&self) {
+        self.connections.close();
+        self.claims.clear();
+        self.fights.clear();
     }
 }

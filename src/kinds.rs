@@ -7,7 +7,6 @@
 mod absence;
 mod field;
 pub mod group;
-pub mod instance;
 pub mod license;
 pub mod organization;
 mod parent;
@@ -16,12 +15,11 @@ mod properties;
 pub mod workspace_proxy;
 
 use crate::engine::Remote;
-use crate::engine::cluster::watch::Watchable;
 
 /// Does something with every kind.
 pub trait Visitor {
     /// Once a kind, in the order in which objects usually depend on each other.
-    fn visit<R: Remote<Kind: Watchable>>(&mut self);
+    fn visit<R: Remote>(&mut self);
 }
 
 /// The registry: every kind but `CoderInstance`, which is the connection of all others.

@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetri
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::metrics::gauge::ConstGauge;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
@@ -54,6 +54,8 @@ pub struct Metrics {
     registry: Mutex<Registry>,
     passes: Family<PassLabels, Counter>,
     pass_seconds: Family<KindLabel, Histogram>,
+    waiting: Gauge,
+    running: Gauge,
     calls: Family<CallLabels, Counter>,
     drifts: Family<DriftLabels, Counter>,
     drift_repeats: Family<KindLabel, Counter>,
@@ -125,6 +127,13 @@ impl Metrics {
         );
         let pass_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
         registry.register("pass_duration_seconds", "Time a pass took", pass_seconds.clone());
+        let (waiting, running) = (Gauge::<i64>::default(), Gauge::<i64>::default());
+        registry.register(
+            "objects_waiting",
+            "Objects whose pass waits for its turn",
+            waiting.clone(),
+        );
+        registry.register("passes_running", "Passes under way", running.clone());
         let calls = Family::default();
         registry.register(
             "coder_calls",
@@ -162,6 +171,8 @@ impl Metrics {
             registry: Mutex::new(registry),
             passes,
             pass_seconds,
+            waiting,
+            running,
             calls,
             drifts,
             drift_repeats,
@@ -178,6 +189,13 @@ impl Metrics {
         self.pass_seconds
             .get_or_create(&KindLabel { kind })
             .observe(took.as_secs_f64());
+    }
+
+    /// So many objects wait for their pass, and so many passes run.
+    pub fn queue(&self, waiting: usize, running: usize) {
+        let value = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        self.waiting.set(value(waiting));
+        self.running.set(value(running));
     }
 
     /// Drift was found, and corrected or reported.

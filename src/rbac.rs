@@ -8,7 +8,7 @@ use kube::{CustomResourceExt, Resource};
 use serde::Serialize;
 
 use crate::api::{CoderInstance, GROUP};
-use crate::engine::{Remote, cluster::watch::Watchable};
+use crate::engine::Remote;
 use crate::kinds::{self, Visitor};
 
 const NAME: &str = "coder-operator";
@@ -106,7 +106,7 @@ pub fn to_yaml(subject: Subject<'_>, namespaces: &[String]) -> Result<String, se
 struct Plurals(Vec<String>);
 
 impl Visitor for Plurals {
-    fn visit<R: Remote<Kind: Watchable>>(&mut self) {
+    fn visit<R: Remote>(&mut self) {
         self.0.push(<R::Kind as CustomResourceExt>::crd().spec.names.plural);
     }
 }

@@ -11,14 +11,11 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::engine::cluster::watch::Synced;
+use crate::engine::cluster::coverage::Coverage;
 use crate::metrics::Metrics;
 
-/// Something that must be complete before the process is ready, by the name that `/readyz` shows.
-pub type Part = (String, Synced);
-
 struct Shared {
-    parts: Vec<Part>,
+    coverage: Vec<Coverage>,
     metrics: Arc<Metrics>,
 }
 
@@ -28,7 +25,7 @@ struct Shared {
 /// When the address cannot be used.
 pub async fn serve(
     address: SocketAddr,
-    parts: Vec<Part>,
+    coverage: Vec<Coverage>,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) -> std::io::Result<SocketAddr> {
@@ -38,7 +35,7 @@ pub async fn serve(
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics_text))
-        .with_state(Arc::new(Shared { parts, metrics }));
+        .with_state(Arc::new(Shared { coverage, metrics }));
     tokio::spawn(async move {
         let served = axum::serve(listener, router).with_graceful_shutdown(async move { stop.cancelled().await });
         if let Err(error) = served.await {
@@ -48,13 +45,12 @@ pub async fn serve(
     Ok(address)
 }
 
-/// Ready when every cache is complete, on the leader and on those who stand by.
+/// Ready when every list has come, on the leader and on those who stand by. What has come is worked with all the same.
 async fn ready(State(shared): State<Arc<Shared>>) -> impl IntoResponse {
-    let missing: Vec<&str> = shared
-        .parts
-        .iter()
-        .filter(|(_, synced)| !synced.is_synced())
-        .map(|(name, _)| name.as_str())
+    let incomplete = shared.coverage.iter().filter(|coverage| !coverage.is_complete());
+    let missing: Vec<String> = incomplete
+        .flat_map(Coverage::missing)
+        .map(|missing| missing.to_string())
         .collect();
     if missing.is_empty() {
         (StatusCode::OK, "ok\n".to_owned())

@@ -28,8 +28,7 @@ use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, Cre
 use coder_operator::crds;
 use coder_operator::engine::cluster::files::{Document, Files, Offline};
 use coder_operator::engine::cluster::wake::Wakes;
-use coder_operator::engine::cluster::watch::Watchable;
-use coder_operator::engine::connection::{Connection, Link};
+use coder_operator::engine::connection::{Connection, Link, Terms};
 use coder_operator::engine::pass::adoption::{self, Found};
 use coder_operator::engine::{Disposition, Error, Reason, Remote, Target, access};
 use coder_operator::kinds::{self, Visitor};
@@ -118,7 +117,7 @@ struct Adding {
 }
 
 impl Visitor for Adding {
-    fn visit<R: Remote<Kind: Watchable>>(&mut self) {
+    fn visit<R: Remote>(&mut self) {
         let objects = self.files.add::<R::Kind>().unwrap();
         self.objects.extend(
             objects
@@ -153,25 +152,20 @@ impl<R: Remote> Planned for One<R> {
 async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connection>) -> Result<Vec<String>, Error> {
     let Connection {
         key: instance,
-        access,
-        defaults,
+        terms: Terms { access, defaults, .. },
         ..
     } = &**to;
     let namespace = object.key().namespace;
     assert_eq!(object.instance_key(), *instance);
     let (kind, scope) = (R::Kind::KIND, R::Kind::SCOPE);
-    let labels = Some(
-        example
-            .namespaces
-            .get(&namespace)
-            .expect("an example makes its namespaces"),
-    );
+    let labels = example.namespaces.get(&namespace);
+    let labels = labels.expect("an example makes its namespaces");
     access::check(
         access.as_ref(),
         access::Request {
             instance,
             namespace: &namespace,
-            labels,
+            labels: &|| Ok(Some(labels.clone())),
             kind,
             scope,
         },
@@ -276,9 +270,11 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
             mirror,
             tokio::spawn(async {}).abort_handle(),
         )),
-        access: instance.spec.access.clone(),
-        defaults: instance.spec.defaults,
-        resync: Duration::from_mins(10),
+        terms: Terms {
+            access: instance.spec.access.clone(),
+            defaults: instance.spec.defaults,
+            resync: Duration::from_mins(10),
+        },
         features: BTreeSet::new(),
         user,
         version: build.version,

@@ -158,7 +158,7 @@ pub struct GroupStatus {
     pub member_ids: BTreeMap<String, String>,
 }
 
-kind!(CoderGroup, Scope::Organization, GroupStatus, references);
+kind!(CoderGroup, Scope::Organization, GroupStatus, references => [super::CoderOrganization]);
 
 impl CoderGroup {
     /// The organization that it points at.

@@ -12,7 +12,7 @@ use super::status::CommonStatus;
 
 /// Where an object lives in Coder. Deployment-wide kinds can be used from another namespace only when the instance
 /// names them in `spec.access.kinds`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Scope {
     /// One for the whole deployment: organizations, licences, proxies.
     Deployment,
@@ -82,6 +82,9 @@ pub trait Kind: Object<Status: KindStatus> {
     /// Where its objects live.
     const SCOPE: Scope;
 
+    /// The kinds that [`Kind::references`] can name.
+    const POINTS_AT: &'static [&'static str] = &[];
+
     /// The fields that all kinds share.
     fn common(&self) -> &CommonSpec;
 
@@ -140,9 +143,9 @@ macro_rules! object {
 pub(super) use object;
 
 /// Makes a custom resource a [`Kind`]: where it lives, its status (with the fields `common` and `id`), and, where it points
-/// at others, that it has a method `references`.
+/// at others, the method that says at which ones and of what kinds those can be.
 macro_rules! kind {
-    ($kind:ident, $scope:expr, $status:ident $(, $references:ident)?) => {
+    ($kind:ident, $scope:expr, $status:ident $(, $references:ident => [$($target:ty),+])?) => {
         $crate::api::kind::object!($kind, $status);
 
         impl $crate::api::Kind for $kind {
@@ -152,7 +155,9 @@ macro_rules! kind {
                 &self.spec.common
             }
 
-            $(fn references(&self) -> Vec<$crate::api::Reference> {
+            $(const POINTS_AT: &'static [&'static str] = &[$(<$target as $crate::api::Object>::KIND),+];
+
+            fn references(&self) -> Vec<$crate::api::Reference> {
                 $kind::$references(self)
             })?
         }

@@ -15,20 +15,23 @@ use kube::core::PartialObjectMeta;
 use kube::{Api, Client, Config};
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::Failure;
 use crate::api::ObjectKey;
-use crate::engine::cluster::metadata::MetadataCache;
+use crate::engine::cluster::coverage::{Coverage, Namespaces};
+use crate::engine::cluster::metadata::{MetadataCache, Told};
 use crate::engine::cluster::objects::Caches;
 use crate::engine::cluster::output::Outputs;
-use crate::engine::cluster::wake::{Topic, Wakes};
-use crate::engine::cluster::watch::{Namespaces, Watchable};
+use crate::engine::cluster::scheduler::Scheduler;
+use crate::engine::cluster::wake::{Topic, Wakes, Woken};
 use crate::engine::cluster::worker::{Running, Worker};
+use crate::engine::pass::reconciler::KindReconciler;
 use crate::engine::{Engine, Remote};
+use crate::instance::Instances;
 use crate::kinds::{self, Visitor};
-use crate::leader::Leadership;
+use crate::leader::{Leadership, RENEW_DEADLINE, gate};
 use crate::metrics::Metrics;
+use crate::supervisor::Supervisor;
 use crate::{server, telemetry};
 
 /// Flags of `run`.
@@ -86,10 +89,9 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         .lease_namespace
         .clone()
         .unwrap_or_else(|| config.default_namespace.clone());
-    let client = Client::try_from(config)?;
     let identity = options.identity.clone().unwrap_or_else(identity);
     let leadership = if options.leader_election {
-        Leadership::candidate()
+        Leadership::candidate(options.lease())
     } else {
         Leadership::alone()
     };
@@ -97,116 +99,126 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         [] => Namespaces::All,
         names => Namespaces::Only(names.to_vec()),
     };
-    let engine = engine(&client, &identity, leadership.clone());
-    let stop = CancellationToken::new();
-    let tasks = TaskTracker::new();
-    let mut parts = metadata(&engine, &namespaces, &stop, &tasks);
-    let workers = workers(&engine, &namespaces, &stop);
-    parts.extend(
-        workers
-            .iter()
-            .map(|worker| (worker.kind.to_owned(), worker.synced.clone())),
+    let (engine, woken) = engine(
+        gate::client(config.clone(), leadership.clone())?,
+        &identity,
+        leadership.clone(),
     );
+    let mut coverage = metadata(&engine, &namespaces);
+    let workers = workers(&engine, &namespaces);
+    coverage.extend(workers.iter().map(|worker| worker.coverage.clone()));
     let serving = CancellationToken::new();
-    let address = server::serve(options.listen, parts, Arc::clone(&engine.metrics), serving.clone()).await?;
+    let address = server::serve(options.listen, coverage, Arc::clone(&engine.metrics), serving.clone()).await?;
     tracing::info!(%address, identity, version = env!("CARGO_PKG_VERSION"), "serving probes and metrics");
 
-    let wake_all: Vec<_> = workers.iter().map(|worker| Arc::clone(&worker.wake_all)).collect();
+    let kinds = workers
+        .iter()
+        .map(|worker| (worker.kind, Arc::clone(&worker.passes)))
+        .collect();
+    let scheduler = Scheduler::new(&engine, kinds, woken);
+    engine.tasks.run("scheduler of passes", scheduler.run());
     for worker in workers {
-        tasks.spawn(worker.run);
+        engine.tasks.run(worker.kind, worker.watch);
     }
-    tasks.spawn(wake_when_leading(leadership.clone(), wake_all, stop.clone()));
     let resign = CancellationToken::new();
-    let electing = options.leader_election.then(|| {
-        let election = election(&client, &lease_namespace, &identity, &options);
+    let electing = if options.leader_election {
+        // Not through the gate: who does not lead yet writes the Lease.
+        let election = election(Client::try_from(config)?, &lease_namespace, &identity, &options);
         let (leadership, resign) = (leadership.clone(), resign.clone());
-        tokio::spawn(async move { leadership.run(election, resign).await })
-    });
+        Some(tokio::spawn(async move { leadership.run(election, resign).await }))
+    } else {
+        None
+    };
 
-    signal().await?;
+    let failed = tokio::select! {
+        signalled = signal() => signalled.map(|()| None)?,
+        part = engine.tasks.failed() => Some(part),
+    };
     tracing::info!("stopping: no new passes, those under way may end");
-    stop.cancel();
-    tasks.close();
-    if tokio::time::timeout(Duration::from_secs(options.shutdown_seconds), tasks.wait())
-        .await
-        .is_err()
-    {
+    if !engine.tasks.end(Duration::from_secs(options.shutdown_seconds)).await {
         tracing::warn!("some passes did not end in time and are abandoned; the next leader takes them up");
     }
     resign.cancel();
     join_all(electing).await;
     serving.cancel();
-    Ok(())
+    match failed {
+        Some(part) => Err(format!("the part {part} ended unexpectedly; the log says why").into()),
+        None => Ok(()),
+    }
 }
 
-fn engine(client: &Client, identity: &str, leadership: Leadership) -> Arc<Engine> {
+impl Options {
+    fn lease(&self) -> Duration {
+        Duration::from_secs(self.lease_seconds)
+    }
+}
+
+fn engine(client: Client, identity: &str, leadership: Leadership) -> (Arc<Engine>, Woken) {
     let reporter = Reporter {
         controller: "coder-operator.dev/coder-operator".to_owned(),
         instance: Some(identity.to_owned()),
     };
-    Arc::new(Engine {
-        kube: client.clone(),
+    let (wakes, woken) = Wakes::new();
+    let engine = Engine {
         caches: Arc::new(Caches::new(client.clone())),
-        namespaces: Arc::default(),
-        wakes: Arc::new(Wakes::default()),
+        namespaces: Arc::new(MetadataCache::new("Namespace", &Namespaces::All, true)),
+        wakes: Arc::new(wakes),
         claims: crate::engine::pass::claims::Claims::default(),
         fights: crate::engine::pass::fights::Fights::default(),
         connections: crate::engine::connection::Connections::default(),
         bodies: crate::coder::Bodies::default(),
         outputs: Outputs::new(client.clone(), leadership.clone()),
         events: EventRecorder::new(client.clone(), reporter),
+        kube: client,
         leadership,
         metrics: Metrics::new(),
         now: Timestamp::now,
-        chance: rand::random::<f64>,
-    })
+        jitter: rand::random::<f64>,
+        tasks: Arc::new(Supervisor::default()),
+    };
+    (Arc::new(engine), woken)
 }
 
 /// The watches of what is no custom resource: metadata only.
-fn metadata(
-    engine: &Arc<Engine>,
-    namespaces: &Namespaces,
-    stop: &CancellationToken,
-    tasks: &TaskTracker,
-) -> Vec<server::Part> {
+fn metadata(engine: &Arc<Engine>, namespaces: &Namespaces) -> Vec<Coverage> {
     let client = &engine.kube;
-    let watch = MetadataWatch { engine, stop, tasks };
+    let cache = |kind| Arc::new(MetadataCache::new(kind, namespaces, false));
     let labels = Arc::clone(&engine.namespaces);
     vec![
-        watch.start::<Namespace>(vec![Api::all(client.clone())], labels, |key| {
+        watch_metadata::<Namespace>(engine, vec![Api::all(client.clone())], "Namespace", labels, |key| {
             Topic::Namespace(key.name.clone())
         }),
-        watch.start::<Secret>(apis(client, namespaces), Arc::default(), |key| {
+        watch_metadata::<Secret>(engine, apis(client, namespaces), "Secret", cache("Secret"), |key| {
             Topic::Secret(key.clone())
         }),
-        watch.start::<ConfigMap>(apis(client, namespaces), Arc::default(), |key| {
-            Topic::ConfigMap(key.clone())
-        }),
+        watch_metadata::<ConfigMap>(
+            engine,
+            apis(client, namespaces),
+            "ConfigMap",
+            cache("ConfigMap"),
+            |key| Topic::ConfigMap(key.clone()),
+        ),
     ]
 }
 
-struct MetadataWatch<'a> {
-    engine: &'a Arc<Engine>,
-    stop: &'a CancellationToken,
-    tasks: &'a TaskTracker,
-}
-
-impl MetadataWatch<'_> {
-    fn start<K>(
-        &self,
-        apis: Vec<Api<PartialObjectMeta<K>>>,
-        cache: Arc<MetadataCache>,
-        topic: fn(&ObjectKey) -> Topic,
-    ) -> server::Part
-    where
-        K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    {
-        let part = (K::kind(&()).into_owned(), cache.synced());
-        let (wakes, stop) = (Arc::clone(&self.engine.wakes), self.stop.clone());
-        self.tasks
-            .spawn(async move { cache.run(apis, stop, |key| wakes.changed(&topic(key))).await });
-        part
-    }
+fn watch_metadata<K>(
+    engine: &Arc<Engine>,
+    apis: Vec<Api<PartialObjectMeta<K>>>,
+    kind: &'static str,
+    cache: Arc<MetadataCache>,
+    topic: fn(&ObjectKey) -> Topic,
+) -> Coverage
+where
+    K: kube::Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let coverage = cache.coverage();
+    let (wakes, stop) = (Arc::clone(&engine.wakes), engine.tasks.stop());
+    let tell = move |told: Told<'_>| match told {
+        Told::Changed(key) => wakes.changed(&topic(key)),
+        Told::Coverage => wakes.changed(&Topic::Coverage(kind)),
+    };
+    engine.tasks.run(kind, async move { cache.run(apis, stop, tell).await });
+    coverage
 }
 
 fn apis<K>(client: &Client, namespaces: &Namespaces) -> Vec<Api<PartialObjectMeta<K>>>
@@ -220,58 +232,35 @@ where
 }
 
 /// The instances and every kind of the registry.
-fn workers(engine: &Arc<Engine>, namespaces: &Namespaces, stop: &CancellationToken) -> Vec<Running> {
+fn workers(engine: &Arc<Engine>, namespaces: &Namespaces) -> Vec<Running> {
     struct Started<'a> {
         engine: &'a Arc<Engine>,
         namespaces: &'a Namespaces,
-        stop: &'a CancellationToken,
         running: Vec<Running>,
     }
     impl Visitor for Started<'_> {
-        fn visit<R: Remote<Kind: Watchable>>(&mut self) {
-            self.running.push(Worker::<R>::start(
-                self.engine,
-                self.namespaces.clone(),
-                self.stop.clone(),
-            ));
+        fn visit<R: Remote>(&mut self) {
+            let reconciler = KindReconciler::<R>::default();
+            let running = Worker::start(self.engine, reconciler, self.namespaces.clone());
+            self.running.push(running);
         }
     }
-    let instances = kinds::instance::start(engine, namespaces.clone(), stop.clone());
+    let instances = Worker::start(engine, Instances::default(), namespaces.clone());
+    engine.connections.known_by(instances.coverage.clone());
     let mut started = Started {
         engine,
         namespaces,
-        stop,
         running: vec![instances],
     };
     kinds::visit(&mut started);
     started.running
 }
 
-/// Whoever begins to lead looks at everything: what happened while nobody led, nobody was woken for.
-async fn wake_when_leading(
-    leadership: Leadership,
-    wake_all: Vec<Arc<dyn Fn() + Send + Sync>>,
-    stop: CancellationToken,
-) {
-    let mut leads = leadership.watch();
-    loop {
-        if *leads.borrow_and_update() {
-            for wake in &wake_all {
-                wake();
-            }
-        }
-        tokio::select! {
-            changed = leads.changed() => if changed.is_err() { return },
-            () = stop.cancelled() => return,
-        }
-    }
-}
-
-fn election(client: &Client, namespace: &str, identity: &str, options: &Options) -> LeaderElection {
-    let lease = Duration::from_secs(options.lease_seconds);
-    LeaderElection::new(client.clone(), namespace, &options.lease_name, identity)
+fn election(client: Client, namespace: &str, identity: &str, options: &Options) -> LeaderElection {
+    let lease = options.lease();
+    LeaderElection::new(client, namespace, &options.lease_name, identity)
         .with_lease_duration(lease)
-        .with_renew_deadline(lease.mul_f64(2.0 / 3.0))
+        .with_renew_deadline(lease.mul_f64(RENEW_DEADLINE))
         .with_retry_period(lease.mul_f64(2.0 / 15.0))
 }
 

@@ -42,6 +42,11 @@ impl Client {
     pub async fn build_info(&self) -> Result<BuildInfo, Error> {
         self.get(Path::new("/buildinfo")).await
     }
+
+    /// The deployment that answers at the URL.
+    pub async fn deployment_id(&self) -> Result<Option<DeploymentId>, Error> {
+        Ok(self.build_info().await?.deployment_id)
+    }
 }
 
 #[cfg(test)]

@@ -8,14 +8,14 @@ use crate::api::{Access, ObjectKey, Scope};
 use crate::engine::error::{Error, Reason};
 
 /// What somebody wants to do through a connection.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Request<'a> {
     /// The `CoderInstance`.
     pub instance: &'a ObjectKey,
     /// The namespace of the object.
     pub namespace: &'a str,
-    /// Its labels, if they are known.
-    pub labels: Option<&'a BTreeMap<String, String>>,
+    /// Its labels, for who has to know them.
+    pub labels: &'a dyn Fn() -> Result<Option<BTreeMap<String, String>>, Error>,
     /// The kind of the object.
     pub kind: &'a str,
     /// Where it lives in Coder.
@@ -25,7 +25,7 @@ pub struct Request<'a> {
 /// Whether the instance grants its use for that kind in that namespace.
 ///
 /// # Errors
-/// `AccessDenied`, naming the part of `spec.access` that is missing.
+/// `AccessDenied`, naming the part of `spec.access` that is missing; what the labels are if they decide and are not known.
 pub fn check(access: Option<&Access>, request: Request<'_>) -> Result<(), Error> {
     let Request {
         instance,
@@ -38,23 +38,17 @@ pub fn check(access: Option<&Access>, request: Request<'_>) -> Result<(), Error>
         return Ok(());
     }
     let Some(access) = access else {
-        return Err(denied(
-            instance,
-            &format!("spec.access grants it to no other namespace, {namespace} among them"),
-        ));
+        return Err(unknown(instance, namespace));
     };
     let by_name = access.namespaces.names.iter().any(|name| name == namespace);
-    let by_label = || match (&access.namespaces.selector, labels) {
-        (Some(selector), Some(labels)) => {
-            Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(labels))
-        }
-        _ => false,
+    let by_label = || match &access.namespaces.selector {
+        Some(selector) => Ok(labels()?.is_some_and(|labels| {
+            Selector::try_from(selector.clone()).is_ok_and(|selector| selector.matches(&labels))
+        })),
+        None => Ok::<_, Error>(false),
     };
-    if !by_name && !by_label() {
-        return Err(denied(
-            instance,
-            &format!("spec.access.namespaces does not include {namespace}"),
-        ));
+    if !by_name && !by_label()? {
+        return Err(unknown(instance, namespace));
     }
     let kind_allowed = match &access.kinds {
         Some(kinds) => kinds.iter().any(|allowed| allowed == kind),
@@ -90,6 +84,15 @@ pub fn check_organization(
         }
         _ => Ok(()),
     }
+}
+
+/// Says the same of an instance that does not exist: whoever may not use it does not learn which it is.
+pub fn unknown(instance: &ObjectKey, namespace: &str) -> Error {
+    let message = format!(
+        "CoderInstance {instance} does not exist, or does not grant its use to namespace {namespace}: its owner adds \
+         that to spec.access.namespaces"
+    );
+    Error::terminal(Reason::AccessDenied, message)
 }
 
 fn denied(instance: &ObjectKey, why: &str) -> Error {
@@ -142,7 +145,7 @@ mod tests {
             Request {
                 instance: &instance,
                 namespace,
-                labels: None,
+                labels: &|| Ok(None),
                 kind,
                 scope,
             },
@@ -156,7 +159,7 @@ mod tests {
         assert!(
             ask(None, "team-a", "CoderGroup", Scope::Organization)
                 .unwrap_err()
-                .contains("no other namespace")
+                .contains("grant its use to namespace team-a")
         );
     }
 

@@ -13,26 +13,35 @@ use tokio::time::Instant;
 use url::Url;
 
 use crate::api::{Access, Defaults, ObjectKey};
-use crate::coder::{Client, DeploymentId, User, is_at_least};
-use crate::engine::cluster::watch::Synced;
+use crate::coder::{Client, DeploymentId, User};
+use crate::engine::cluster::coverage::Coverage;
 use crate::engine::error::{Error, Reason};
 use crate::mirror::Mirror;
 
 /// How old the last proof may be that the deployment is still the pinned one when something is written to it.
 const PROOF_AGE: Duration = Duration::from_secs(5);
 
-/// A working connection and what is known of the deployment behind it.
-pub struct Connection {
-    /// The `CoderInstance`.
-    pub key: ObjectKey,
-    /// Client and mirror; kept while only facts change.
-    pub link: Arc<Link>,
+/// What the owner of an instance says of its use. It counts from the moment that it is said, whether the deployment can
+/// be reached or not.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Terms {
     /// Who else may use it.
     pub access: Option<Access>,
     /// Policies for objects that do not say their own.
     pub defaults: Defaults,
     /// How long drift may stay unseen.
     pub resync: Duration,
+}
+
+/// A working connection and what is known of the deployment behind it.
+#[derive(Clone)]
+pub struct Connection {
+    /// The `CoderInstance`.
+    pub key: ObjectKey,
+    /// Client and mirror; kept while only facts change.
+    pub link: Arc<Link>,
+    /// What its owner says of its use.
+    pub terms: Terms,
     /// Licensed features that are enabled.
     pub features: BTreeSet<String>,
     /// The user whose token is used.
@@ -94,18 +103,6 @@ impl Connection {
         &self.link.mirror
     }
 
-    /// Whether the token's user has a site-wide role of which every holder reads all organizations and groups, so that
-    /// absence from a list means absence. On v2.16.1 only owners do; of the others it is known since v2.35 (recording 10).
-    #[must_use]
-    pub fn reads_everything(&self) -> bool {
-        let roles: &[&str] = if is_at_least(&self.version, (2, 35)) {
-            &["owner", "user-admin", "template-admin", "auditor"]
-        } else {
-            &["owner"]
-        };
-        self.user.roles.iter().any(|role| roles.contains(&role.name.as_str()))
-    }
-
     /// Makes sure, before a write, that the URL still leads to the pinned deployment. Asks at most once in a few
     /// seconds.
     ///
@@ -117,9 +114,9 @@ impl Connection {
         if proven.is_some_and(|at| now.duration_since(at) < PROOF_AGE) {
             return Ok(());
         }
-        let build = self.client().build_info().await?;
-        if build.deployment_id.as_ref() != Some(&self.link.deployment) {
-            return Err(deployment_changed(&self.key, build.deployment_id));
+        let deployment = self.client().deployment_id().await?;
+        if deployment != Some(self.link.deployment) {
+            return Err(deployment_changed(&self.key, deployment));
         }
         self.link.proved(now);
         Ok(())
@@ -143,14 +140,20 @@ pub fn deployment_changed(instance: &ObjectKey, now: Option<DeploymentId>) -> Er
 /// All connections, by instance.
 #[derive(Default)]
 pub struct Connections {
-    states: RwLock<HashMap<ObjectKey, State>>,
-    /// Whether all instances that exist are known.
-    known: OnceLock<Synced>,
+    instances: RwLock<HashMap<ObjectKey, Instance>>,
+    /// How much is known of the instances that exist.
+    coverage: OnceLock<Coverage>,
+}
+
+/// An instance that exists.
+struct Instance {
+    terms: Terms,
+    state: State,
 }
 
 #[derive(Clone)]
 enum State {
-    /// The instance exists; nobody has looked at it yet.
+    /// Nobody has looked at it yet.
     Unseen,
     Ready(Arc<Connection>),
     Failed {
@@ -159,70 +162,131 @@ enum State {
     },
 }
 
-impl Connections {
-    /// Until this is synced, an instance may exist that nobody has told of.
-    pub fn known_by(&self, synced: Synced) {
-        // A second one would be a second watch of the instances: there is none.
-        let _ = self.known.set(synced);
-    }
-
-    /// The instance exists. Says whether that is new.
-    pub fn exists(&self, instance: &ObjectKey) -> bool {
-        let mut states = self.write();
-        let new = !states.contains_key(instance);
-        if new {
-            states.insert(instance.clone(), State::Unseen);
+impl State {
+    fn last(&self) -> Option<&Arc<Connection>> {
+        match self {
+            Self::Unseen => None,
+            Self::Ready(connection) => Some(connection),
+            Self::Failed { last, .. } => last.as_ref(),
         }
-        new
+    }
+}
+
+impl Connections {
+    /// Where this does not cover, an instance may exist that nobody has told of.
+    pub fn known_by(&self, coverage: Coverage) {
+        // A second one would be a second watch of the instances: there is none.
+        let _ = self.coverage.set(coverage);
     }
 
-    /// The instance is ready.
-    pub fn ready(&self, connection: Arc<Connection>) {
-        self.write().insert(connection.key.clone(), State::Ready(connection));
+    /// The instance exists, and this is what its owner says. Tells whether that is new.
+    pub fn exists(&self, key: &ObjectKey, terms: Terms) -> bool {
+        let mut instances = self.write();
+        let Some(instance) = instances.get_mut(key) else {
+            let state = State::Unseen;
+            instances.insert(key.clone(), Instance { terms, state });
+            return true;
+        };
+        if instance.terms == terms {
+            return false;
+        }
+        let renewed = |connection: &Arc<Connection>| {
+            let connection = Connection::clone(connection);
+            Arc::new(Connection {
+                terms: terms.clone(),
+                ..connection
+            })
+        };
+        instance.state = match &instance.state {
+            State::Unseen => State::Unseen,
+            State::Ready(connection) => State::Ready(renewed(connection)),
+            State::Failed { reason, last } => State::Failed {
+                reason: *reason,
+                last: last.as_ref().map(renewed),
+            },
+        };
+        instance.terms = terms;
+        true
     }
 
-    /// The instance is not ready; its last good connection is kept for deletions.
-    pub fn failed(&self, instance: &ObjectKey, reason: Reason) {
-        let last = self.last(instance);
-        self.write().insert(instance.clone(), State::Failed { reason, last });
+    /// The instance is ready. Tells whether it was not before.
+    pub fn ready(&self, connection: Connection) -> bool {
+        let mut instances = self.write();
+        let Some(instance) = instances.get_mut(&connection.key) else {
+            // It went while it was looked at.
+            return false;
+        };
+        let terms = instance.terms.clone();
+        let new = State::Ready(Arc::new(Connection { terms, ..connection }));
+        !matches!(std::mem::replace(&mut instance.state, new), State::Ready(_))
+    }
+
+    /// The instance is not ready; its last good connection is kept for deletions. Tells whether nothing was known before.
+    pub fn failed(&self, key: &ObjectKey, reason: Reason) -> bool {
+        let mut instances = self.write();
+        let Some(instance) = instances.get_mut(key) else {
+            return false;
+        };
+        let last = instance.state.last().cloned();
+        let before = std::mem::replace(&mut instance.state, State::Failed { reason, last });
+        matches!(before, State::Unseen)
     }
 
     /// The instance is gone.
-    pub fn forget(&self, instance: &ObjectKey) {
-        self.write().remove(instance);
+    pub fn forget(&self, key: &ObjectKey) {
+        self.write().remove(key);
+    }
+
+    /// Ends all connections: whoever begins anew must not go by what was so before.
+    pub fn close(&self) {
+        for instance in self.write().values_mut() {
+            instance.state = State::Unseen;
+        }
+    }
+
+    /// What the owner says of the use of an instance.
+    pub fn terms(&self, key: &ObjectKey) -> Option<Terms> {
+        self.read().get(key).map(|instance| instance.terms.clone())
     }
 
     /// The last good connection, ready or not.
-    pub fn last(&self, instance: &ObjectKey) -> Option<Arc<Connection>> {
-        match self.read(instance)? {
-            State::Unseen => None,
-            State::Ready(connection) => Some(connection),
-            State::Failed { last, .. } => last,
-        }
+    pub fn last(&self, key: &ObjectKey) -> Option<Arc<Connection>> {
+        self.read().get(key)?.state.last().cloned()
+    }
+
+    /// Whether it is known which instances that namespace holds.
+    ///
+    /// # Errors
+    /// `Pending`, or waiting, while it is not.
+    pub fn knows(&self, namespace: &str) -> Result<(), Error> {
+        self.coverage.get().map_or(Ok(()), |coverage| coverage.of(namespace))
     }
 
     /// The connection to work with.
     ///
     /// # Errors
-    /// Waiting while the instance is absent or not ready; `DeploymentChanged` when a human must consent first;
-    /// `Superseded` while nothing is known of it: a process that just started to work has nothing to say yet.
-    pub fn get(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
-        match self.read(instance) {
+    /// Waiting while the instance is absent or not ready; `DeploymentChanged` when a human must consent first; `Pending`
+    /// while nothing is known of it: a process that just started to work has nothing to say yet.
+    pub fn get(&self, key: &ObjectKey) -> Result<Arc<Connection>, Error> {
+        let state = self.read().get(key).map(|instance| instance.state.clone());
+        match state {
             Some(State::Ready(connection)) => Ok(connection),
             Some(State::Failed {
                 reason: Reason::DeploymentChanged,
                 ..
-            }) => Err(deployment_changed(instance, None)),
+            }) => Err(deployment_changed(key, None)),
             Some(State::Failed { reason, .. }) => Err(Error::waiting(
                 Reason::InstanceNotReady,
-                format!("CoderInstance {instance} is not ready ({reason})"),
+                format!("CoderInstance {key} is not ready ({reason})"),
             )),
-            Some(State::Unseen) => Err(Error::Superseded),
-            None if !self.known.get().is_some_and(Synced::is_synced) => Err(Error::Superseded),
-            None => Err(Error::waiting(
-                Reason::InstanceNotFound,
-                format!("CoderInstance {instance} does not exist; instanceRef must name one"),
-            )),
+            Some(State::Unseen) => Err(Error::Pending),
+            None => {
+                self.knows(&key.namespace)?;
+                Err(Error::waiting(
+                    Reason::InstanceNotFound,
+                    format!("CoderInstance {key} does not exist; instanceRef must name one"),
+                ))
+            }
         }
     }
 
@@ -230,25 +294,22 @@ impl Connections {
     ///
     /// # Errors
     /// Waiting when there never was one.
-    pub fn for_deletion(&self, instance: &ObjectKey) -> Result<Arc<Connection>, Error> {
-        match self.read(instance) {
+    pub fn for_deletion(&self, key: &ObjectKey) -> Result<Arc<Connection>, Error> {
+        match self.read().get(key).map(|instance| &instance.state) {
             Some(State::Failed {
                 reason,
                 last: Some(last),
-            }) if reason != Reason::DeploymentChanged => Ok(last),
-            _ => self.get(instance),
+            }) if *reason != Reason::DeploymentChanged => return Ok(Arc::clone(last)),
+            _ => {}
         }
+        self.get(key)
     }
 
-    fn read(&self, instance: &ObjectKey) -> Option<State> {
-        self.states
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(instance)
-            .cloned()
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectKey, Instance>> {
+        self.instances.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, State>> {
-        self.states.write().unwrap_or_else(PoisonError::into_inner)
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Instance>> {
+        self.instances.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use crate::api::{Kind, ObjectKey, Reference, instance};
+use crate::api::{Object, ObjectKey, Reference, instance};
 use crate::coder::Client;
 use crate::engine::cluster::objects::{self, Objects};
 use crate::engine::cluster::output::{Output, Outputs, Owner};
@@ -59,12 +59,21 @@ impl Cx<'_> {
     }
 
     /// The custom resource with that key, if there is one.
-    pub fn object<K: Kind>(&self, key: &ObjectKey) -> Option<Arc<K>> {
+    ///
+    /// # Errors
+    /// `Pending`, or waiting, while it is not known whether there is.
+    pub fn object<K: Object>(&self, key: &ObjectKey) -> Result<Option<Arc<K>>, Error> {
         self.depend(Topic::Object(Reference {
             kind: K::KIND,
             key: key.clone(),
         }));
-        objects::typed(self.objects, key)
+        if let Some(object) = objects::typed(self.objects, key) {
+            return Ok(Some(object));
+        }
+        self.depend(Topic::Coverage(K::KIND));
+        self.objects.knows(K::KIND, &key.namespace)?;
+        // It may have come between the two questions.
+        Ok(objects::typed(self.objects, key))
     }
 
     /// The value of one key of a Secret in the namespace of the object.

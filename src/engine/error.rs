@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::coder::{self, Class};
+use crate::leader::gate::NotLeading;
 
 /// The longest sentence of Kubernetes that goes into a condition, in characters.
 const SENTENCE: usize = 600;
@@ -62,6 +63,10 @@ pub enum Error {
     /// The object changed since this pass read it, or another process leads now: this pass has no say any more.
     #[error("the object changed while it was reconciled")]
     Superseded,
+    /// What this pass needs is not known yet, in a process that just began to work: there is nothing to say. It wakes the
+    /// object when it is.
+    #[error("not everything is known yet")]
+    Pending,
 }
 
 /// The word for a state: reason of a condition, reason of an event, label of a metric.
@@ -98,6 +103,8 @@ pub enum Reason {
     SecretNotFound,
     /// The licence does not allow it.
     NotEntitled,
+    /// The operator cannot list something in Kubernetes on which it depends.
+    NotListed,
 
     /// The spec cannot be carried out.
     InvalidSpec,
@@ -176,6 +183,8 @@ pub enum Disposition {
     Lasting,
     /// Forget this pass and start over from what is there now; say nothing.
     Superseded,
+    /// Forget this pass; what it waits for wakes the object; say nothing.
+    Pending,
 }
 
 impl Error {
@@ -205,12 +214,20 @@ impl Error {
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 409 => Disposition::Superseded,
             // What is not valid does not become so by being sent again.
             Self::Kubernetes(kube::Error::Api(status)) if status.code == 422 => Disposition::Terminal,
+            Self::Kubernetes(error) if NotLeading::is_cause_of(error) => Disposition::Superseded,
             Self::Kubernetes(_) | Self::NotConverging(_) | Self::Retrying { .. } => Disposition::Transient(None),
             Self::Undeletable(error) => error.disposition(),
             Self::Waiting { .. } => Disposition::Waiting,
             Self::Terminal { .. } => Disposition::Terminal,
             Self::Superseded => Disposition::Superseded,
+            Self::Pending => Disposition::Pending,
         }
+    }
+
+    /// Whether the pass has nothing to say.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(self.disposition(), Disposition::Superseded | Disposition::Pending)
     }
 
     /// The word for it.
@@ -224,7 +241,7 @@ impl Error {
             Self::Kubernetes(_) => Reason::KubernetesError,
             Self::Waiting { reason, .. } | Self::Retrying { reason, .. } | Self::Terminal { reason, .. } => *reason,
             Self::NotConverging(_) => Reason::NotConverging,
-            Self::Superseded => Reason::Superseded,
+            Self::Superseded | Self::Pending => Reason::Superseded,
         }
     }
 

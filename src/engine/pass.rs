@@ -6,17 +6,19 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_controller::events::EventType;
 use kube::Resource;
-use kube::runtime::reflector::Store;
 use tokio::time::Instant;
 
-use crate::api::{AdoptionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation, Reference, instance};
+use crate::api::{
+    AdoptionPolicy, Kind, Mode, Object, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, instance,
+};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, Guard, Recent};
 use crate::engine::cluster::wake::Topic;
+pub use crate::engine::cluster::worker::Ended;
 use crate::engine::conditions::{self, Verdict};
 use crate::engine::connection::Connection;
 use crate::engine::cx::{Cx, Seen};
-use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{Decision, Found};
 use crate::engine::remote::{Remote, Report, Target};
 use crate::engine::{Engine, access};
@@ -28,6 +30,7 @@ pub mod drift;
 pub mod fights;
 mod outcome;
 mod ownership;
+pub mod reconciler;
 pub mod teardown;
 
 use outcome::Done;
@@ -39,8 +42,6 @@ const ROUNDS: usize = 6;
 pub struct Pass<'a, R: Remote> {
     pub(in crate::engine) engine: &'a Engine,
     pub(in crate::engine) recent: &'a Recent<R::Kind>,
-    /// All objects of the kind, as watched.
-    pub(in crate::engine) store: &'a Store<R::Kind>,
     /// The object as it is now, own writes included.
     pub(in crate::engine) object: Arc<R::Kind>,
     /// The status as the pass found it.
@@ -58,22 +59,8 @@ pub struct Pass<'a, R: Remote> {
 /// The status of a kind.
 pub type StatusOf<R> = <<R as Remote>::Kind as Object>::Status;
 
-/// How a pass ended, for who schedules the next one.
-#[derive(Debug)]
-pub struct Ended {
-    /// What stopped it.
-    pub error: Option<Error>,
-    /// When to look again although nothing happened.
-    pub look_again: Option<Duration>,
-}
-
 /// Looks at the object once and does what is to be done.
-pub async fn run<R: Remote>(
-    engine: &Engine,
-    store: &Store<R::Kind>,
-    recent: &Recent<R::Kind>,
-    object: Arc<R::Kind>,
-) -> Ended {
+pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R::Kind>, object: Arc<R::Kind>) -> Ended {
     let mut object = recent.newest(object);
     if object.own_status().is_none() && object.status().is_some() {
         Arc::make_mut(&mut object).clear_status();
@@ -88,7 +75,6 @@ pub async fn run<R: Remote>(
     let mut pass = Pass::<R> {
         engine,
         recent,
-        store,
         object,
         before,
         status,
@@ -116,7 +102,7 @@ impl<R: Remote> Pass<'_, R> {
         };
         let (verdict, report) = match &result {
             Ok((verdict, report)) => (verdict, report.as_ref()),
-            Err(error) if error.disposition() == Disposition::Superseded => {
+            Err(error) if error.is_silent() => {
                 return Ended {
                     error: result.err(),
                     look_again: None,
@@ -220,13 +206,9 @@ impl<R: Remote> Pass<'_, R> {
     /// The connection, granted to this object.
     fn connect(&mut self) -> Result<Arc<Connection>, Error> {
         let instance = self.object.instance_key();
-        self.depend(Topic::Object(Reference {
-            kind: instance::KIND,
-            key: instance.clone(),
-        }));
+        self.authorize(&instance)?;
         let connection = self.engine.connections.get(&instance)?;
         self.connection = Some(Arc::clone(&connection));
-        self.authorize(&connection)?;
         if self.is_held_elsewhere(&connection) {
             self.forget_status();
         }
@@ -254,26 +236,38 @@ impl<R: Remote> Pass<'_, R> {
         observed: Option<&R::Observed>,
     ) -> Result<(), Error> {
         let namespace = &self.me.key.namespace;
+        let access = connection.terms.access.as_ref();
         R::organizations(desired, observed)
             .into_iter()
-            .try_for_each(|organization| {
-                access::check_organization(connection.access.as_ref(), &connection.key, namespace, organization)
-            })
+            .try_for_each(|organization| access::check_organization(access, &connection.key, namespace, organization))
     }
 
-    /// Whether the instance grants its use to this object.
-    pub(in crate::engine) fn authorize(&self, connection: &Connection) -> Result<(), Error> {
+    /// Whether the instance grants its use to this object. Asked first: only then may anything be said of the instance.
+    pub(in crate::engine) fn authorize(&self, instance: &ObjectKey) -> Result<(), Error> {
         let namespace = &self.me.key.namespace;
-        self.depend(Topic::Namespace(namespace.clone()));
-        let labels = self.engine.labels(namespace);
+        for topic in [
+            Topic::Object(Reference {
+                kind: instance::KIND,
+                key: instance.clone(),
+            }),
+            Topic::Namespace(namespace.clone()),
+            Topic::Coverage(instance::KIND),
+            Topic::Coverage("Namespace"),
+        ] {
+            self.depend(topic);
+        }
+        let terms = self.engine.connections.terms(instance);
+        if terms.is_none() && *namespace != instance.namespace {
+            self.engine.connections.knows(&instance.namespace)?;
+        }
         let request = access::Request {
-            instance: &connection.key,
+            instance,
             namespace,
-            labels: labels.as_ref(),
+            labels: &|| self.engine.labels(namespace),
             kind: R::Kind::KIND,
             scope: R::Kind::SCOPE,
         };
-        access::check(connection.access.as_ref(), request)
+        access::check(terms.as_ref().and_then(|terms| terms.access.as_ref()), request)
     }
 
     /// What shall be, and by what it is found.
@@ -453,7 +447,7 @@ impl<R: Remote> Pass<'_, R> {
             owner,
             connection: Arc::clone(connection),
             since,
-            interval: own.unwrap_or(connection.resync),
+            interval: own.unwrap_or(connection.terms.resync),
             objects: self.engine.caches.as_ref(),
             outputs: &self.engine.outputs,
             wakes: &self.engine.wakes,
@@ -474,7 +468,7 @@ impl<R: Remote> Pass<'_, R> {
         self.object
             .common()
             .adoption_policy
-            .or(connection.defaults.adoption_policy)
+            .or(connection.terms.defaults.adoption_policy)
             .unwrap_or_default()
     }
 

@@ -137,7 +137,7 @@ fn referenced(cx: &Cx<'_>, instance: &ObjectKey, reference: &ObjectRef) -> Resul
             format!("CoderOrganization {key} {why}"),
         ))
     };
-    let Some(object) = cx.object::<CoderOrganization>(&key) else {
+    let Some(object) = cx.object::<CoderOrganization>(&key)? else {
         return waiting("does not exist");
     };
     if object.instance_key() != *instance {

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 use coder_operator::api::{
     CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, ObjectStatus, Origin,
 };
-use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, condition, message, ready, simulated_only, stalled};
 
@@ -33,7 +32,7 @@ const TABLE: [(&str, &str, bool, Outcome); 6] = [
 /// Declares all six, and expects that each becomes what the table says and that nothing but creations was written.
 async fn expect<K>(world: &World, there: impl Fn(&Sim, &str), spec: impl Fn(&str) -> Value, after: [DeletionPolicy; 2])
 where
-    K: Watchable + Kind + AnyObject,
+    K: Kind + AnyObject,
 {
     let sim = world.coder.sim();
     for (name, ..) in TABLE.iter().filter(|(_, _, exists, _)| *exists) {

@@ -12,7 +12,6 @@ use coder_operator::api::DeletionPolicy::{Delete, Orphan};
 use coder_operator::api::{
     CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy, DeletionPolicy, Kind, ObjectStatus, Origin,
 };
-use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, blocked, message, ready, simulated_only, stalled, waiting};
 
@@ -51,7 +50,7 @@ fn proxy(name: &str) -> Value {
 /// All origins and policies of one kind: the status says beforehand what Coder shows afterwards.
 async fn each_goes_its_way<K>(world: &World, prefix: &str, case: Case)
 where
-    K: Kind + Watchable + AnyObject + Debug,
+    K: Kind + AnyObject + Debug,
 {
     let sim = world.coder.sim();
     let mut expected = Vec::new();
@@ -185,7 +184,10 @@ async fn an_organization_waits_for_the_groups_that_refer_to_it() {
             .await;
         let text = message(&object, "DeletionBlocked");
         assert!(
-            text.contains(&format!("CoderGroup {0}/backend, CoderGroup {0}/frontend", world.ns())),
+            text.contains(&format!(
+                "CoderGroup {0}/backend and CoderGroup {0}/frontend",
+                world.ns()
+            )),
             "{text}"
         );
         world.event("platform", "DependentsExist", "delete them first").await;

@@ -11,8 +11,8 @@ use kube::api::ListParams;
 use reqwest::Method;
 use serde_json::json;
 
+use coder_operator::api::Object;
 use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
-use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{Coder, World, condition, ready, simulated_only};
 
@@ -235,7 +235,7 @@ async fn what_was_deleted_behind_our_back_is_made_again() {
 }
 
 /// The resource version of every object of a kind.
-async fn versions<K: Watchable + Debug>(world: &World, into: &mut BTreeMap<String, String>) {
+async fn versions<K: Object + Debug>(world: &World, into: &mut BTreeMap<String, String>) {
     for object in world.api::<K>().list(&ListParams::default()).await.unwrap() {
         let name = format!("{} {}", K::kind(&()), object.name_any());
         into.insert(name, object.resource_version().unwrap());

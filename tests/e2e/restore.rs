@@ -10,15 +10,15 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use coder_operator::api::Object;
 use coder_operator::api::{
     CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Kind, ObjectStatus, Origin,
 };
-use coder_operator::engine::cluster::watch::Watchable;
 
 use crate::support::{AnyObject, Coder, World, condition, message, ready, simulated_only, stalled, waiting};
 
 /// Takes an object away without letting the operator clean up, and creates it anew from its spec.
-async fn restore<K: Watchable + AnyObject + Serialize + Debug>(world: &World, name: &str) {
+async fn restore<K: Object + AnyObject + Serialize + Debug>(world: &World, name: &str) {
     let api = world.api::<K>();
     let before = api.get(name).await.unwrap();
     let spec = serde_json::to_value(&before).unwrap()["spec"].clone();
@@ -32,7 +32,7 @@ async fn restore<K: Watchable + AnyObject + Serialize + Debug>(world: &World, na
     assert_ne!(restored.meta().uid, before.meta().uid);
 }
 
-async fn is_told_how_to_take_over<K: Kind + Watchable + AnyObject + Debug>(world: &World, name: &str) {
+async fn is_told_how_to_take_over<K: Kind + AnyObject + Debug>(world: &World, name: &str) {
     let object = world.wait(name, stalled::<K>("AlreadyExists")).await;
     let text = message(&object, "Stalled");
     assert!(text.contains("was not created by this object"), "{text}");
@@ -42,14 +42,14 @@ async fn is_told_how_to_take_over<K: Kind + Watchable + AnyObject + Debug>(world
     );
 }
 
-async fn is_taken_over<K: Kind + Watchable + AnyObject + Debug>(world: &World, name: &str, id: &Value) {
+async fn is_taken_over<K: Kind + AnyObject + Debug>(world: &World, name: &str, id: &Value) {
     let object = world.wait(name, ready::<K>).await;
     let status = object.status().unwrap();
     assert_eq!(status.common().origin, Some(Origin::Adopted), "{name}");
     assert_eq!(serde_json::to_value(status).unwrap()["id"], *id, "{name}");
 }
 
-async fn id<K: Kind + Watchable + AnyObject + Debug>(world: &World, name: &str) -> Value {
+async fn id<K: Kind + AnyObject + Debug>(world: &World, name: &str) -> Value {
     let object = world.wait(name, ready::<K>).await;
     serde_json::to_value(object.status().unwrap()).unwrap()["id"].clone()
 }

@@ -20,16 +20,21 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Another failure: how long to wait, with full jitter from `chance` (0 … 1), so that objects that failed together
+    /// Another failure: how long to wait, with full `jitter` (0 … 1), so that objects that failed together
     /// do not come back together.
-    pub fn failed(&self, key: &ObjectKey, chance: f64) -> Duration {
+    pub fn failed(&self, key: &ObjectKey, jitter: f64) -> Duration {
         let mut failures = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let count = failures.entry(key.clone()).or_insert(0);
         let longest = FIRST
             .saturating_mul(1_u32.checked_shl(*count).unwrap_or(u32::MAX))
             .min(LONGEST);
         *count = count.saturating_add(1).min(16);
-        longest.mul_f64(chance.clamp(0.0, 1.0)).max(SHORTEST)
+        longest.mul_f64(jitter.clamp(0.0, 1.0)).max(SHORTEST)
+    }
+
+    /// None failed.
+    pub fn reset_all(&self) {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     /// It did not fail.

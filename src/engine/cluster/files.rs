@@ -260,7 +260,7 @@ impl Offline {
             me: Reference { kind: K::KIND, key },
             connection: Arc::clone(connection),
             since: Instant::now(),
-            interval: connection.resync,
+            interval: connection.terms.resync,
             objects: &self.files,
             outputs: &self.outputs,
             wakes: &self.wakes,

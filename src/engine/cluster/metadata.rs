@@ -14,13 +14,14 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::api::ObjectKey;
-use crate::engine::cluster::watch::{Synced, WatchBackoff};
+use crate::engine::cluster::coverage::{Coverage, Namespaces};
+use crate::engine::cluster::watch::WatchBackoff;
 
-/// What is known of each object: its resource version and its labels.
-#[derive(Default)]
+/// What is known of each object of a kind: its resource version, and its labels where somebody asks for them.
 pub struct MetadataCache {
     known: Mutex<HashMap<ObjectKey, Known>>,
-    synced: Synced,
+    coverage: Coverage,
+    labels: bool,
 }
 
 struct Known {
@@ -29,29 +30,50 @@ struct Known {
     labels: BTreeMap<String, String>,
 }
 
+/// What a watch of metadata tells.
+pub enum Told<'a> {
+    /// The object appeared, changed or vanished.
+    Changed(&'a ObjectKey),
+    /// It is known of more objects, or of fewer, whether they exist.
+    Coverage,
+}
+
 impl MetadataCache {
+    /// Nothing is known yet. Labels are kept only where `labels` asks for it.
+    #[must_use]
+    pub fn new(kind: &str, namespaces: &Namespaces, labels: bool) -> Self {
+        Self {
+            known: Mutex::default(),
+            coverage: Coverage::new(kind, namespaces),
+            labels,
+        }
+    }
+
     /// The labels of an object, if it is known.
     pub fn labels(&self, key: &ObjectKey) -> Option<BTreeMap<String, String>> {
         self.lock().get(key).map(|known| known.labels.clone())
     }
 
-    /// Whether the first list is complete.
-    pub fn synced(&self) -> Synced {
-        self.synced.clone()
+    /// Whether there is such an object.
+    pub fn has(&self, key: &ObjectKey) -> bool {
+        self.lock().contains_key(key)
     }
 
-    /// Watches until told to stop, and tells the key of each object that appeared, changed or vanished.
+    /// How much is known.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage.clone()
+    }
+
+    /// Watches until told to stop, one API a source of the coverage; `tell` must not block.
     pub async fn run<K>(
         &self,
         apis: Vec<Api<PartialObjectMeta<K>>>,
         stop: CancellationToken,
-        tell: impl Fn(&ObjectKey) + Send,
+        tell: impl Fn(Told<'_>) + Send,
     ) where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     {
-        let expected = apis.len();
         let mut listed: HashMap<usize, HashSet<ObjectKey>> = HashMap::new();
-        let mut done = HashSet::new();
         let mut events: SelectAll<_> = apis
             .into_iter()
             .enumerate()
@@ -74,9 +96,9 @@ impl MetadataCache {
                     if let Some(listed) = listed.get_mut(&source) {
                         listed.insert(key_of(&object));
                     }
-                    self.apply(source, &object, &tell);
+                    self.apply(source, object, &tell);
                 }
-                Ok(Event::Apply(object)) => self.apply(source, &object, &tell),
+                Ok(Event::Apply(object)) => self.apply(source, object, &tell),
                 Ok(Event::Delete(object)) => self.delete(&key_of(&object), &tell),
                 Ok(Event::InitDone) => {
                     let listed = listed.remove(&source).unwrap_or_default();
@@ -89,12 +111,16 @@ impl MetadataCache {
                     for key in vanished {
                         self.delete(&key, &tell);
                     }
-                    done.insert(source);
-                    if done.len() == expected {
-                        self.synced.set();
+                    if self.coverage.listed(source) {
+                        tell(Told::Coverage);
                     }
                 }
-                Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "a watch failed"),
+                Err(error) => {
+                    tracing::warn!(kind = %K::kind(&()), %error, "a watch failed");
+                    if self.coverage.failed(source, &error) {
+                        tell(Told::Coverage);
+                    }
+                }
             }
         }
     }
@@ -102,28 +128,26 @@ impl MetadataCache {
     fn apply<K: Resource<DynamicType = ()>>(
         &self,
         source: usize,
-        object: &PartialObjectMeta<K>,
-        tell: &impl Fn(&ObjectKey),
+        object: PartialObjectMeta<K>,
+        tell: &impl Fn(Told<'_>),
     ) {
-        let key = key_of(object);
-        let version = object.metadata.resource_version.clone();
-        let labels = object.metadata.labels.clone().unwrap_or_default();
-        let before = self.lock().insert(
-            key.clone(),
-            Known {
-                source,
-                version: version.clone(),
-                labels,
-            },
-        );
+        let key = key_of(&object);
+        let version = object.metadata.resource_version;
+        let labels = object.metadata.labels.filter(|_| self.labels).unwrap_or_default();
+        let known = Known {
+            source,
+            version: version.clone(),
+            labels,
+        };
+        let before = self.lock().insert(key.clone(), known);
         if before.is_none_or(|before| before.version != version) {
-            tell(&key);
+            tell(Told::Changed(&key));
         }
     }
 
-    fn delete(&self, key: &ObjectKey, tell: &impl Fn(&ObjectKey)) {
+    fn delete(&self, key: &ObjectKey, tell: &impl Fn(Told<'_>)) {
         if self.lock().remove(key).is_some() {
-            tell(key);
+            tell(Told::Changed(key));
         }
     }
 

@@ -8,18 +8,27 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
 use secrecy::SecretString;
 
-use crate::api::{Kind, KindStatus, ObjectKey, Reference, Scope};
-use crate::engine::cluster::watch::Synced;
+use crate::api::{Object, ObjectKey, Reference, Scope, instance};
+use crate::engine::cluster::coverage::Coverage;
+use crate::engine::cluster::index::Index;
+use crate::engine::cluster::store::Store;
 use crate::engine::error::{Error, Reason};
 
 /// Where a pass looks things up.
 pub trait Objects: Send + Sync + 'static {
     /// The object, as its own type behind `Any`.
     fn object(&self, reference: &Reference) -> Option<Arc<dyn Any + Send + Sync>>;
+
+    /// Whether it is known which objects of that kind the namespace holds, so that absence can be believed.
+    ///
+    /// # Errors
+    /// `Pending`, or waiting, while it is not.
+    fn knows(&self, _kind: &'static str, _namespace: &str) -> Result<(), Error> {
+        Ok(())
+    }
 
     /// The value of one key of a Secret; fetched on use and dropped after it.
     fn secret<'a>(&'a self, key: &'a ObjectKey, entry: &'a str) -> BoxFuture<'a, Result<SecretString, Error>>;
@@ -32,7 +41,7 @@ pub trait Objects: Send + Sync + 'static {
 }
 
 /// The object as its type.
-pub fn typed<K: Kind>(objects: &dyn Objects, key: &ObjectKey) -> Option<Arc<K>> {
+pub fn typed<K: Object>(objects: &dyn Objects, key: &ObjectKey) -> Option<Arc<K>> {
     let reference = Reference {
         kind: K::KIND,
         key: key.clone(),
@@ -43,25 +52,36 @@ pub fn typed<K: Kind>(objects: &dyn Objects, key: &ObjectKey) -> Option<Arc<K>> 
 /// The watch caches of all kinds, and Secrets from the API server.
 pub struct Caches {
     client: Client,
-    stores: RwLock<HashMap<&'static str, Arc<dyn KindStore>>>,
-    synced: RwLock<Vec<Synced>>,
+    stores: RwLock<HashMap<&'static str, Cache>>,
+    index: Index,
 }
 
-/// A cache without its type.
-trait KindStore: Send + Sync {
-    fn get(&self, key: &ObjectKey) -> Option<Arc<dyn Any + Send + Sync>>;
-    fn referring(&self, to: &Reference) -> Vec<Referrer>;
+#[derive(Clone)]
+struct Cache {
+    store: Arc<dyn AnyStore>,
+    coverage: Coverage,
+    points_at: Option<PointsAt>,
 }
 
-/// A custom resource that points at another one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Referrer {
-    /// Which one.
-    pub reference: Reference,
-    /// Where objects of its kind live in Coder.
+/// What the objects of a kind may point at.
+#[derive(Clone, Copy, Debug)]
+pub struct PointsAt {
+    /// Where they live in Coder.
     pub scope: Scope,
-    /// Whether it stands for an object in Coder, or may.
-    pub has_remote: bool,
+    /// The kinds they may point at. The instance is always meant.
+    pub kinds: &'static [&'static str],
+}
+
+/// A store without its type.
+trait AnyStore: Send + Sync {
+    fn get(&self, key: &ObjectKey) -> Option<Arc<dyn Any + Send + Sync>>;
+}
+
+impl<K: Object> AnyStore for Store<K> {
+    fn get(&self, key: &ObjectKey) -> Option<Arc<dyn Any + Send + Sync>> {
+        let object: Arc<K> = self.get(key)?;
+        Some(object)
+    }
 }
 
 impl Caches {
@@ -71,45 +91,53 @@ impl Caches {
         Self {
             client,
             stores: RwLock::default(),
-            synced: RwLock::default(),
+            index: Index::default(),
         }
     }
 
     /// The cache of a kind is there to be read.
-    pub fn add<K: Kind>(&self, store: Store<K>, synced: Synced) {
-        self.synced.write().unwrap_or_else(PoisonError::into_inner).push(synced);
+    pub fn add<K: Object>(&self, store: Store<K>, coverage: Coverage, points_at: Option<PointsAt>) {
+        let cache = Cache {
+            store: Arc::new(store),
+            coverage,
+            points_at,
+        };
         let mut stores = self.stores.write().unwrap_or_else(PoisonError::into_inner);
-        stores.insert(K::KIND, Arc::new(Cache(store)));
+        stores.insert(K::KIND, cache);
     }
 
-    /// Whether every object that exists is in the caches. What depends on the absence of one must wait for it.
-    pub fn are_complete(&self) -> bool {
-        let synced = self.synced.read().unwrap_or_else(PoisonError::into_inner);
-        synced.iter().all(Synced::is_synced)
+    /// Who points at what, and holds what.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
     }
 
-    /// All custom resources that point at `to`, by `instanceRef` or any other reference.
-    pub fn referring(&self, to: &Reference) -> Vec<Referrer> {
-        let stores: Vec<_> = self
-            .stores
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .values()
-            .cloned()
-            .collect();
-        stores.iter().flat_map(|store| store.referring(to)).collect()
+    /// The kinds whose objects may point at one of `kind`, where they live, and how much is known of them.
+    pub fn pointing_at(&self, kind: &str) -> Vec<(&'static str, Scope, Coverage)> {
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        stores
+            .iter()
+            .filter_map(|(pointing, cache)| {
+                let points_at = cache.points_at?;
+                let points = kind == instance::KIND || points_at.kinds.contains(&kind);
+                points.then(|| (*pointing, points_at.scope, cache.coverage.clone()))
+            })
+            .collect()
+    }
+
+    fn cache(&self, kind: &str) -> Option<Cache> {
+        let stores = self.stores.read().unwrap_or_else(PoisonError::into_inner);
+        stores.get(kind).cloned()
     }
 }
 
 impl Objects for Caches {
     fn object(&self, reference: &Reference) -> Option<Arc<dyn Any + Send + Sync>> {
-        let store = self
-            .stores
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(reference.kind)
-            .cloned()?;
-        store.get(&reference.key)
+        self.cache(reference.kind)?.store.get(&reference.key)
+    }
+
+    fn knows(&self, kind: &'static str, namespace: &str) -> Result<(), Error> {
+        self.cache(kind).map_or(Ok(()), |cache| cache.coverage.of(namespace))
     }
 
     fn secret<'a>(&'a self, key: &'a ObjectKey, entry: &'a str) -> BoxFuture<'a, Result<SecretString, Error>> {
@@ -174,36 +202,4 @@ fn missing_key(kind: &str, key: &ObjectKey, entry: &str) -> Error {
         Reason::SecretNotFound,
         format!("{kind} {key} has no value under the key {entry}"),
     )
-}
-
-struct Cache<K: Kind>(Store<K>);
-
-impl<K: Kind> KindStore for Cache<K> {
-    fn get(&self, key: &ObjectKey) -> Option<Arc<dyn Any + Send + Sync>> {
-        let object: Arc<K> = self.0.get(&ObjectRef::new(&key.name).within(&key.namespace))?;
-        Some(object)
-    }
-
-    fn referring(&self, to: &Reference) -> Vec<Referrer> {
-        let instance = crate::api::instance::KIND;
-        self.0
-            .state()
-            .iter()
-            .filter(|object| {
-                if to.kind == instance {
-                    object.instance_key() == to.key
-                } else {
-                    object.references().contains(to)
-                }
-            })
-            .map(|object| Referrer {
-                reference: Reference {
-                    kind: K::KIND,
-                    key: object.key(),
-                },
-                scope: K::SCOPE,
-                has_remote: object.own_status().is_some_and(KindStatus::has_remote),
-            })
-            .collect()
-    }
 }

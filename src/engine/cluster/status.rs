@@ -8,7 +8,7 @@ use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde_json::json;
 
-use crate::engine::cluster::watch::Watchable;
+use crate::api::{Object, ObjectKey};
 use crate::engine::error::Error;
 
 /// The field manager of everything the operator writes into custom resources.
@@ -26,12 +26,7 @@ pub enum Guard {
 }
 
 /// Writes the whole status by server-side apply. Answers with the object as it is then.
-pub async fn write<K: Watchable>(
-    client: &Client,
-    object: &K,
-    status: &impl Serialize,
-    guard: Guard,
-) -> Result<K, Error> {
+pub async fn write<K: Object>(client: &Client, object: &K, status: &impl Serialize, guard: Guard) -> Result<K, Error> {
     let mut metadata = json!({ "name": object.name_any(), "namespace": object.namespace(), "uid": object.uid() });
     if let (Guard::Unchanged, Some(metadata)) = (guard, metadata.as_object_mut()) {
         metadata.insert("resourceVersion".to_owned(), json!(object.resource_version()));
@@ -49,7 +44,7 @@ pub async fn write<K: Watchable>(
 }
 
 /// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
-pub async fn set_finalizer<K: Watchable>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
+pub async fn set_finalizer<K: Object>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
     let mut finalizers: Vec<&str> = object
         .finalizers()
         .iter()
@@ -70,18 +65,18 @@ pub async fn set_finalizer<K: Watchable>(client: &Client, object: &K, present: b
 }
 
 /// Whether the finalizer is there.
-pub fn has_finalizer<K: Watchable>(object: &K) -> bool {
+pub fn has_finalizer<K: Object>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
-fn api<K: Watchable>(client: &Client, object: &K) -> Api<K> {
+fn api<K: Object>(client: &Client, object: &K) -> Api<K> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
 }
 
 /// The objects as the operator last wrote them, until the watch shows them at least as new. Without it the pass that
 /// follows a write could begin from what was there before it.
 pub struct Recent<K> {
-    written: Mutex<HashMap<String, Arc<K>>>,
+    written: Mutex<HashMap<ObjectKey, Arc<K>>>,
 }
 
 impl<K> Default for Recent<K> {
@@ -92,42 +87,48 @@ impl<K> Default for Recent<K> {
     }
 }
 
-impl<K: Watchable> Recent<K> {
+impl<K: Object> Recent<K> {
     /// The newer of what the watch shows and what was written.
     pub fn newest(&self, cached: Arc<K>) -> Arc<K> {
         let mut written = self.lock();
-        let Some(uid) = cached.uid() else { return cached };
-        match written.get(&uid) {
-            Some(ours) if version(ours.as_ref()) > version(cached.as_ref()) => Arc::clone(ours),
-            Some(_) => {
-                written.remove(&uid);
-                cached
-            }
-            None => cached,
+        let key = cached.key();
+        let Some(ours) = written.get(&key) else { return cached };
+        if ours.uid() == cached.uid() && version(ours.as_ref()) > version(cached.as_ref()) {
+            return Arc::clone(ours);
         }
+        written.remove(&key);
+        cached
     }
 
     /// The operator wrote this.
     pub fn wrote(&self, object: Arc<K>) {
-        if let Some(uid) = object.uid() {
-            self.lock().insert(uid, object);
-        }
+        self.lock().insert(object.key(), object);
     }
 
     /// The object is gone, or what is remembered of it is wrong.
-    pub fn forget(&self, object: &K) {
-        if let Some(uid) = object.uid() {
-            self.lock().remove(&uid);
+    pub fn forget(&self, key: &ObjectKey) {
+        self.lock().remove(key);
+    }
+
+    /// The watch shows the object at least as new as it was written.
+    pub fn seen(&self, object: &K) {
+        let mut written = self.lock();
+        let key = object.key();
+        if written
+            .get(&key)
+            .is_some_and(|ours| version(ours.as_ref()) <= version(object))
+        {
+            written.remove(&key);
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<K>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Arc<K>>> {
         self.written.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// Resource versions of one object are ordered numbers (guaranteed since Kubernetes 1.35, so before it as well).
-fn version<K: Watchable>(object: &K) -> u128 {
+fn version<K: Object>(object: &K) -> u128 {
     object
         .resource_version()
         .and_then(|version| version.parse().ok())

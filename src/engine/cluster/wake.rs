@@ -28,17 +28,21 @@ pub enum Topic {
     Namespace(String),
     /// The next success of a connection, for those who saw it fail.
     Recovery(ObjectKey),
+    /// How much is known of a kind.
+    Coverage(&'static str),
 }
 
 /// The wake-ups of all kinds.
-#[derive(Default)]
 pub struct Wakes {
+    queue: mpsc::UnboundedSender<Reference>,
     inner: Mutex<Inner>,
 }
 
+/// What was woken, for who schedules the passes.
+pub type Woken = mpsc::UnboundedReceiver<Reference>;
+
 #[derive(Default)]
 struct Inner {
-    queues: HashMap<&'static str, mpsc::UnboundedSender<ObjectKey>>,
     /// Since when what an object looks at must be fresh.
     since: HashMap<Reference, Instant>,
     dependents: HashMap<Topic, HashSet<Reference>>,
@@ -46,11 +50,15 @@ struct Inner {
 }
 
 impl Wakes {
-    /// The queue of a kind: the keys of its objects that must look again. Each kind is asked for once.
-    pub fn queue(&self, kind: &'static str) -> mpsc::UnboundedReceiver<ObjectKey> {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        self.lock().queues.insert(kind, sender);
-        receiver
+    /// Nobody depends on anything yet.
+    #[must_use]
+    pub fn new() -> (Self, Woken) {
+        let (queue, woken) = mpsc::unbounded_channel();
+        let wakes = Self {
+            queue,
+            inner: Mutex::default(),
+        };
+        (wakes, woken)
     }
 
     /// Everybody who depends on `topic` looks again.
@@ -75,7 +83,7 @@ impl Wakes {
     }
 
     /// `who` depends on exactly `topics`, now that its pass is over.
-    pub fn settle(&self, who: &Reference, topics: HashSet<Topic>) {
+    pub fn replace_topics(&self, who: &Reference, topics: HashSet<Topic>) {
         let mut inner = self.lock();
         let gone: Vec<Topic> = match inner.topics.get(who) {
             Some(before) => before.difference(&topics).cloned().collect(),
@@ -96,6 +104,12 @@ impl Wakes {
         }
     }
 
+    /// `who` is gone.
+    pub fn forget(&self, who: &Reference) {
+        self.replace_topics(who, HashSet::new());
+        self.lock().since.remove(who);
+    }
+
     /// The object changed in Kubernetes and its pass is on its way: remember since when.
     pub fn touch(&self, who: &Reference, since: Instant) {
         let mut inner = self.lock();
@@ -113,13 +127,18 @@ impl Wakes {
     }
 }
 
+/// Where nobody schedules passes.
+impl Default for Wakes {
+    fn default() -> Self {
+        Self::new().0
+    }
+}
+
 impl Waker for Wakes {
     fn wake(&self, who: &Reference, since: Instant) {
         self.touch(who, since);
-        if let Some(queue) = self.lock().queues.get(who.kind) {
-            // A closed queue means that the process is stopping.
-            let _ = queue.send(who.key.clone());
-        }
+        // A closed queue means that the process is stopping.
+        let _ = self.queue.send(who.clone());
     }
 }
 
@@ -135,21 +154,20 @@ mod tests {
     }
 
     #[test]
-    fn a_change_wakes_who_depends_on_it_until_a_pass_settles_otherwise() {
-        let wakes = Wakes::default();
-        let mut queue = wakes.queue("K");
+    fn a_change_wakes_who_depends_on_it_until_a_pass_says_otherwise() {
+        let (wakes, mut woken) = Wakes::new();
         let secret = Topic::Secret(ObjectKey::new("ns", "s"));
         wakes.depend(&reference("a"), secret.clone());
         wakes.changed(&secret);
-        assert_eq!(queue.try_recv().unwrap().name, "a");
-        wakes.settle(&reference("a"), HashSet::new());
+        assert_eq!(woken.try_recv().unwrap(), reference("a"));
+        wakes.replace_topics(&reference("a"), HashSet::new());
         wakes.changed(&secret);
-        assert!(queue.try_recv().is_err());
+        assert!(woken.try_recv().is_err());
     }
 
     #[test]
     fn the_latest_trigger_counts() {
-        let wakes = Wakes::default();
+        let (wakes, _woken) = Wakes::new();
         let early = Instant::now();
         let late = early + std::time::Duration::from_secs(1);
         wakes.touch(&reference("a"), late);

@@ -1,170 +1,194 @@
-//! Ties a kind to its watch: which events make it look, how many passes run at once, when the next one is due.
+//! One kind at work: which changes make its objects look, and when each looks again. What a look does is the
+//! [`Reconciler`]'s.
 
 use std::collections::HashMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use futures::{FutureExt, StreamExt, stream};
-use kube::runtime::controller::{self, Action, Controller};
-use kube::runtime::reflector::{ObjectRef, Store};
-use kube::{Resource, ResourceExt};
-use tokio::sync::mpsc;
+use futures::FutureExt;
+use futures::future::BoxFuture;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
-use crate::api::{GROUP, Kind, Object, ObjectKey, ObjectStatus, Reference};
+use crate::api::{Object, ObjectKey, ObjectStatus, Reference};
 use crate::engine::Engine;
 use crate::engine::cluster::backoff::Backoff;
-use crate::engine::cluster::status::{FINALIZER, Recent, has_finalizer};
+use crate::engine::cluster::coverage::{Coverage, Namespaces};
+use crate::engine::cluster::objects::PointsAt;
+use crate::engine::cluster::queue::Lane;
+use crate::engine::cluster::status::Recent;
+use crate::engine::cluster::store::Store;
+use crate::engine::cluster::triggers::Triggers;
 use crate::engine::cluster::wake::Topic;
-use crate::engine::cluster::watch::{Change, Namespaces, Synced, Watch, Watchable};
-use crate::engine::conditions::READY;
+use crate::engine::cluster::watch::{Change, Watch};
 use crate::engine::error::{Disposition, Error, Reason};
-use crate::engine::pass::{self, Ended};
-use crate::engine::remote::Remote;
+use crate::metrics::Samples;
 use crate::mirror::Waker;
 
-/// Passes of one kind at the same time. They mostly wait for answers.
-const CONCURRENCY: u16 = 16;
 /// Somebody who waits looks again by itself after this long, should a wake-up have been lost.
 const SAFETY_NET: Duration = Duration::from_mins(10);
 /// A pass that was overtaken by a change starts over after this.
 const OVERTAKEN: Duration = Duration::from_millis(250);
 
+/// What is done with the objects of one kind.
+pub trait Reconciler: Send + Sync + 'static {
+    /// The custom resource.
+    type Object: Object;
+    /// What its objects may point at; nothing if they are what all others point at.
+    const POINTS_AT: Option<PointsAt>;
+
+    /// Where its passes queue up.
+    fn lane(object: &Self::Object) -> Lane;
+
+    /// What of it makes itself, or others, look again.
+    fn triggers(object: &Self::Object) -> Triggers;
+
+    /// The object is there, new or changed. Told before anybody is woken because of it.
+    fn seen(&self, engine: &Engine, object: &Self::Object);
+
+    /// The object is gone. Told before anybody is woken because of it.
+    fn gone(&self, engine: &Engine, me: &Reference);
+
+    /// Looks at the object once and does what is to be done.
+    fn pass(
+        &self,
+        engine: &Arc<Engine>,
+        recent: &Recent<Self::Object>,
+        object: Arc<Self::Object>,
+    ) -> impl Future<Output = Ended> + Send;
+
+    /// Adds what is measured of one object.
+    fn measure(&self, _object: &Self::Object, _samples: &mut Samples) {}
+
+    /// Adds what is measured once, whatever the objects.
+    fn measure_all(&self, _samples: &mut Samples) {}
+
+    /// A term is over: nothing of it may be left when the next one begins.
+    fn reset(&self) {}
+}
+
+/// How a pass ended, for who schedules the next one.
+#[derive(Debug)]
+pub struct Ended {
+    /// What stopped it.
+    pub error: Option<Error>,
+    /// When to look again at the latest, although nothing happened.
+    pub look_again: Option<Duration>,
+}
+
+impl Ended {
+    /// There is nothing to do.
+    pub const IDLE: Self = Self {
+        error: None,
+        look_again: None,
+    };
+}
+
+/// The passes of one kind, for who schedules them.
+pub trait Passes: Send + Sync {
+    /// Where the object queues up, if there is one.
+    fn lane(&self, key: &ObjectKey) -> Option<Lane>;
+
+    /// All objects.
+    fn keys(&self) -> Vec<ObjectKey>;
+
+    /// Looks at the object; answers with how long after that it comes by itself.
+    fn run(self: Arc<Self>, key: ObjectKey) -> BoxFuture<'static, Option<Duration>>;
+
+    /// A term is over: nothing of it may be left when the next one begins.
+    fn reset(&self);
+}
+
 /// One kind at work.
-pub struct Worker<R: Remote> {
+pub struct Worker<P: Reconciler> {
     engine: Arc<Engine>,
-    store: Store<R::Kind>,
-    recent: Recent<R::Kind>,
+    reconciler: P,
+    store: Store<P::Object>,
+    recent: Recent<P::Object>,
     backoff: Backoff,
-    faces: Mutex<HashMap<ObjectKey, Face>>,
-}
-
-/// What of an object makes itself, or others, look.
-#[derive(Clone, PartialEq)]
-struct Face {
-    asked: Asked,
-    shown: Shown,
-}
-
-/// What the user says.
-#[derive(Clone, PartialEq)]
-struct Asked {
-    generation: Option<i64>,
-    deleting: bool,
-    /// Ours, by name.
-    annotations: Vec<(String, String)>,
-    foreign_finalizers: Vec<String>,
-}
-
-/// What others depend on.
-#[derive(Clone, PartialEq)]
-struct Shown {
-    uid: Option<String>,
-    finalizer: bool,
-    held: Option<String>,
-    ready: Option<String>,
+    triggers: Mutex<HashMap<ObjectKey, Triggers>>,
 }
 
 /// A kind that is ready to run.
 pub struct Running {
-    /// Name of the kind.
+    /// Its name.
     pub kind: &'static str,
-    /// Whether its cache is complete.
-    pub synced: Synced,
-    /// Makes every object look.
-    pub wake_all: Arc<dyn Fn() + Send + Sync>,
-    /// Watch and passes; ends after `stop`, when the passes under way have ended.
-    pub run: futures::future::BoxFuture<'static, ()>,
+    /// How much of it is known.
+    pub coverage: Coverage,
+    /// Its passes.
+    pub passes: Arc<dyn Passes>,
+    /// Its watch; ends when the process stops.
+    pub watch: BoxFuture<'static, ()>,
 }
 
-impl<R: Remote> Worker<R>
-where
-    R::Kind: Watchable,
-{
+impl<P: Reconciler> Worker<P> {
     /// Prepares the kind: after this its cache can be read (and is empty).
     #[must_use]
-    pub fn start(engine: &Arc<Engine>, namespaces: Namespaces, stop: CancellationToken) -> Running {
-        let (watch, store, synced) = Watch::<R::Kind>::new(engine.kube.clone(), namespaces);
-        engine.caches.add(store.clone(), synced.clone());
-        measure::<R>(engine, store.clone());
+    pub fn start(engine: &Arc<Engine>, reconciler: P, namespaces: Namespaces) -> Running {
+        let watch = Watch::<P::Object>::new(engine.kube.clone(), namespaces);
+        let coverage = watch.coverage();
+        engine.caches.add(watch.store(), coverage.clone(), P::POINTS_AT);
         let worker = Arc::new(Self {
             engine: Arc::clone(engine),
-            store,
+            reconciler,
+            store: watch.store(),
             recent: Recent::default(),
             backoff: Backoff::default(),
-            faces: Mutex::default(),
+            triggers: Mutex::default(),
         });
-        let queue = engine.wakes.queue(R::Kind::KIND);
-        let watching = {
-            let (worker, stop) = (Arc::clone(&worker), stop.clone());
-            async move { watch.run(stop, |change| worker.changed(change)).await }
-        };
-        let wake_all = {
-            let (store, wakes) = (worker.store.clone(), Arc::clone(&engine.wakes));
-            move || {
-                for object in store.state() {
-                    wakes.wake(&reference(object.as_ref()), Instant::now());
-                }
-            }
-        };
-        let passing = passes(worker.store.clone(), queue, stop, worker, Self::reconcile);
-        let run = async move {
-            futures::future::join(watching, passing).await;
-        };
+        worker.measure();
+        let watching = Arc::clone(&worker);
+        let stop = engine.tasks.stop();
         Running {
-            kind: R::Kind::KIND,
-            synced,
-            wake_all: Arc::new(wake_all),
-            run: Box::pin(run),
+            kind: P::Object::KIND,
+            coverage,
+            passes: worker,
+            watch: Box::pin(async move { watch.run(stop, |change| watching.changed(change)).await }),
         }
     }
 
-    fn changed(&self, change: Change<R::Kind>) {
+    fn changed(&self, change: Change<P::Object>) {
+        let engine = &self.engine;
         match change {
             Change::Applied(object) => {
-                let me = reference(object.as_ref());
-                let face = face::<R>(object.as_ref());
-                let before = self.faces().insert(me.key.clone(), face.clone());
-                if before.as_ref().is_none_or(|before| before.asked != face.asked) {
-                    self.engine.wakes.wake(&me, Instant::now());
+                let me = object.reference();
+                self.recent.seen(object.as_ref());
+                self.reconciler.seen(engine, object.as_ref());
+                let triggers = P::triggers(object.as_ref());
+                let before = self.triggers().insert(me.key.clone(), triggers);
+                if before.is_none_or(|before| before.own != triggers.own) {
+                    engine.wakes.wake(&me, Instant::now());
                 }
-                if before.is_none_or(|before| before != face) {
-                    self.engine.wakes.changed(&Topic::Object(me));
+                if before.is_none_or(|before| before.dependents != triggers.dependents) {
+                    engine.wakes.changed(&Topic::Object(me));
                 }
             }
-            Change::Deleted(object) => {
-                let me = reference(object.as_ref());
-                self.faces().remove(&me.key);
-                self.recent.forget(object.as_ref());
+            Change::Deleted(key) => {
+                let me = reference::<P>(key);
+                self.triggers().remove(&me.key);
+                self.recent.forget(&me.key);
                 self.backoff.reset(&me.key);
-                self.engine.claims.forget(&me);
-                self.engine.fights.forget(&me);
-                self.engine.wakes.settle(&me, std::collections::HashSet::new());
-                if let Some(connection) = self.engine.connections.last(&object.instance_key()) {
-                    connection.mirror().retain_subscriptions(&me, &[]);
-                }
-                self.engine.wakes.changed(&Topic::Object(me));
+                self.reconciler.gone(engine, &me);
+                engine.wakes.forget(&me);
+                engine.wakes.changed(&Topic::Object(me));
             }
             Change::Unreadable(key, error) => {
-                self.faces().remove(&key);
-                self.engine.metrics.unreadable(R::Kind::KIND);
-                tracing::warn!(kind = R::Kind::KIND, %key, error, "an object cannot be read and is left alone: correct it");
+                // As soon as it can be read it is looked at, whatever it says then.
+                self.triggers().remove(&key);
+                engine.metrics.unreadable(P::Object::KIND);
+                tracing::warn!(kind = P::Object::KIND, %key, error, "an object cannot be read and is left alone: correct it");
             }
+            Change::Coverage => engine.wakes.changed(&Topic::Coverage(P::Object::KIND)),
         }
     }
 
-    async fn reconcile(object: Arc<R::Kind>, worker: Arc<Self>) -> Action {
-        let engine = &worker.engine;
-        if !engine.leadership.leads() {
-            return Action::await_change();
-        }
+    async fn reconcile(&self, object: Arc<P::Object>) -> Option<Duration> {
+        let kind = P::Object::KIND;
         let key = object.key();
-        let span = tracing::info_span!("pass", kind = R::Kind::KIND, object = %key);
+        let span = tracing::info_span!("pass", kind, object = %key);
         let began = Instant::now();
-        let pass = pass::run::<R>(engine, &worker.store, &worker.recent, Arc::clone(&object));
+        let pass = self.reconciler.pass(&self.engine, &self.recent, object);
         let ended = AssertUnwindSafe(pass).catch_unwind().instrument(span.clone()).await;
         let _entered = span.enter();
         let ended = ended.unwrap_or_else(|_| {
@@ -177,144 +201,83 @@ where
             }
         });
         let outcome = ended.error.as_ref().map_or(Reason::InSync, Error::reason);
-        engine.metrics.pass(R::Kind::KIND, outcome.as_str(), began.elapsed());
-        worker.next(&key, &ended)
+        self.engine.metrics.pass(kind, outcome.as_str(), began.elapsed());
+        self.next(key, ended)
     }
 
-    fn next(&self, key: &ObjectKey, ended: &Ended) -> Action {
-        let chance = (self.engine.chance)();
-        let me = Reference {
-            kind: R::Kind::KIND,
-            key: key.clone(),
-        };
-        let Some(error) = &ended.error else {
+    /// When the object comes by itself.
+    fn next(&self, key: ObjectKey, ended: Ended) -> Option<Duration> {
+        let jitter = (self.engine.jitter)();
+        let Some(error) = ended.error else {
             tracing::debug!("in sync");
-            self.backoff.reset(key);
-            return ended.look_again.map_or_else(Action::await_change, Action::requeue);
+            self.backoff.reset(&key);
+            return ended.look_again;
         };
         let disposition = error.disposition();
         match disposition {
-            Disposition::Superseded => tracing::debug!(%error, "overtaken"),
+            Disposition::Superseded | Disposition::Pending => tracing::debug!(%error, "not now"),
             Disposition::Transient(_) | Disposition::Waiting => tracing::info!(%error, "not yet"),
             Disposition::Terminal | Disposition::Lasting => tracing::warn!(%error, "needs a human"),
         }
         let wait = match disposition {
-            Disposition::Transient(None) | Disposition::Lasting => self.backoff.failed(key, chance),
+            Disposition::Transient(None) | Disposition::Lasting => self.backoff.failed(&key, jitter),
             // A server that says when gets no thundering herd at that very moment.
-            Disposition::Transient(Some(after)) => after + Duration::from_secs(2).mul_f64(chance),
-            Disposition::Waiting | Disposition::Terminal => {
-                self.backoff.reset(key);
-                SAFETY_NET.mul_f64(0.9 + 0.2 * chance)
+            Disposition::Transient(Some(after)) => after + Duration::from_secs(2).mul_f64(jitter),
+            Disposition::Waiting | Disposition::Terminal | Disposition::Pending => {
+                self.backoff.reset(&key);
+                SAFETY_NET.mul_f64(0.9 + 0.2 * jitter)
             }
-            Disposition::Superseded => OVERTAKEN.mul_f64(0.5 + chance),
+            Disposition::Superseded => OVERTAKEN.mul_f64(0.5 + jitter),
         };
         // What failed now must not be judged by what was fetched before it failed.
-        self.engine.wakes.touch(&me, Instant::now());
-        Action::requeue(wait)
+        self.engine.wakes.touch(&reference::<P>(key), Instant::now());
+        Some(ended.look_again.map_or(wait, |again| again.min(wait)))
     }
 
-    fn faces(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Face>> {
-        self.faces.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Counts the objects of the kind whenever somebody asks for the metrics, and what the kind itself measures.
+    fn measure(self: &Arc<Self>) {
+        let worker = Arc::downgrade(self);
+        self.engine.metrics.at_scrape(move |samples| {
+            let Some(worker) = worker.upgrade() else { return };
+            worker.store.for_each(|object| {
+                let conditions = object.status().map(|status| status.common().conditions.as_slice());
+                samples.object(P::Object::KIND, conditions.unwrap_or_default());
+                worker.reconciler.measure(object, samples);
+            });
+            worker.reconciler.measure_all(samples);
+        });
+    }
+
+    fn triggers(&self) -> std::sync::MutexGuard<'_, HashMap<ObjectKey, Triggers>> {
+        self.triggers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Runs `reconcile` for every key that comes out of `queue`, one pass an object at a time, until `stop`; then waits for
-/// the passes under way.
-pub async fn passes<K, C, F, Fut>(
-    store: Store<K>,
-    queue: mpsc::UnboundedReceiver<ObjectKey>,
-    stop: CancellationToken,
-    context: Arc<C>,
-    reconcile: F,
-) where
-    K: Watchable,
-    C: Send + Sync + 'static,
-    F: Fn(Arc<K>, Arc<C>) -> Fut + Send + Sync + 'static,
-    Fut: Future<Output = Action> + Send + 'static,
-{
-    let queue = stream::unfold(
-        queue,
-        |mut queue| async move { queue.recv().await.map(|key| (key, queue)) },
-    )
-    .map(|key: ObjectKey| ObjectRef::<K>::new(&key.name).within(&key.namespace));
-    let config = controller::Config::default().concurrency(CONCURRENCY);
-    // What makes a pass run is the queue alone: the watch puts into it what is worth a pass.
-    Controller::for_stream(stream::pending::<Result<K, kube::runtime::watcher::Error>>(), store)
-        .with_config(config)
-        .reconcile_on(queue)
-        .graceful_shutdown_on(async move { stop.cancelled().await })
-        .run(
-            move |object, context| {
-                let action = reconcile(object, context);
-                async move { Ok::<_, std::convert::Infallible>(action.await) }
-            },
-            |_, never: &std::convert::Infallible, _| match *never {},
-            context,
-        )
-        .for_each(|ended| async move {
-            if let Err(error) = ended {
-                tracing::debug!(%error, "a pass could not be started");
-            }
+impl<P: Reconciler> Passes for Worker<P> {
+    fn lane(&self, key: &ObjectKey) -> Option<Lane> {
+        self.store.get(key).map(|object| P::lane(object.as_ref()))
+    }
+
+    fn keys(&self) -> Vec<ObjectKey> {
+        self.store.keys()
+    }
+
+    fn run(self: Arc<Self>, key: ObjectKey) -> BoxFuture<'static, Option<Duration>> {
+        Box::pin(async move {
+            let object = self.store.get(&key)?;
+            self.reconcile(object).await
         })
-        .await;
-}
+    }
 
-/// Counts the objects of the kind whenever somebody asks for the metrics, and what the kind itself measures.
-fn measure<R: Remote<Kind: Watchable>>(engine: &Engine, store: Store<R::Kind>) {
-    engine.metrics.at_scrape(move |samples| {
-        for object in store.state() {
-            let conditions = object.status().map(|status| status.common().conditions.as_slice());
-            samples.object(R::Kind::KIND, conditions.unwrap_or_default());
-            R::measure(&object, samples);
-        }
-    });
-}
-
-fn reference<K: Kind>(object: &K) -> Reference {
-    Reference {
-        kind: K::KIND,
-        key: object.key(),
+    fn reset(&self) {
+        self.backoff.reset_all();
+        self.reconciler.reset();
     }
 }
 
-/// The annotations by which users ask for something, by name.
-pub fn our_annotations(object: &impl ResourceExt) -> Vec<(String, String)> {
-    let prefix = format!("{GROUP}/");
-    object
-        .annotations()
-        .iter()
-        .filter(|(name, _)| name.starts_with(&prefix))
-        .map(|(name, value)| (name.clone(), value.clone()))
-        .collect()
-}
-
-fn face<R: Remote>(object: &R::Kind) -> Face {
-    let meta = object.meta();
-    let foreign_finalizers = object
-        .finalizers()
-        .iter()
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .cloned()
-        .collect();
-    let status = object.status();
-    let ready = status
-        .and_then(|status| status.common().condition(READY))
-        .map(|ready| ready.status.clone());
-    let held = status
-        .and_then(|status| R::identity(status))
-        .map(|identity| R::held(&identity));
-    Face {
-        asked: Asked {
-            generation: meta.generation,
-            deleting: meta.deletion_timestamp.is_some(),
-            annotations: our_annotations(object),
-            foreign_finalizers,
-        },
-        shown: Shown {
-            uid: meta.uid.clone(),
-            finalizer: has_finalizer(object),
-            held,
-            ready,
-        },
+fn reference<P: Reconciler>(key: ObjectKey) -> Reference {
+    Reference {
+        kind: P::Object::KIND,
+        key,
     }
 }

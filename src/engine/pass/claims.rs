@@ -86,6 +86,11 @@ impl Claims {
         Ok(())
     }
 
+    /// Nobody wants anything.
+    pub fn clear(&self) {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+
     /// The object wants nothing.
     pub fn forget(&self, who: &Reference) {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(who);

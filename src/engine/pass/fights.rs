@@ -42,6 +42,11 @@ impl fmt::Display for Dispute {
 }
 
 impl Fights {
+    /// Nothing was set back.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
     /// This was set back just now.
     pub(in crate::engine) fn corrected(&self, who: &Reference, what: &Attributed, now: Timestamp) {
         let corrections = what.0.iter().map(|(deviation, author)| Correction {

@@ -170,7 +170,7 @@ impl<R: Remote> Pass<'_, R> {
                 Ok(())
             }
             Err(error) => {
-                self.recent.forget(self.object.as_ref());
+                self.recent.forget(&self.me.key);
                 Err(error)
             }
         }
@@ -219,7 +219,7 @@ impl<R: Remote> Pass<'_, R> {
             searched: _,
             items: _,
         } = std::mem::take(&mut *seen);
-        self.engine.wakes.settle(&self.me, topics);
+        self.engine.wakes.replace_topics(&self.me, topics);
         if let Some(connection) = self
             .connection
             .clone()

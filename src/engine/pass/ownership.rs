@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{Kind, Object, ObjectStatus, Reference};
+use crate::api::{Object, ObjectStatus, Reference};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
@@ -97,26 +97,17 @@ impl<R: Remote> Pass<'_, R> {
 
     /// The other custom resources whose status says that they have the object with that id.
     pub(in crate::engine) fn holders(&self, connection: &Connection, id: &str) -> Vec<Claim> {
-        let holds = |other: &Arc<R::Kind>| {
-            let status = other.own_status()?;
-            status.common().origin?;
-            let held = R::held(&R::identity(status)?);
-            let there = self.engine.connections.last(&other.instance_key())?;
-            let claim = Claim {
-                key: other.key(),
-                deployment: there.link.deployment.to_string(),
+        let deployment = connection.link.deployment;
+        let holders = self.engine.holders(R::Kind::KIND, deployment, id).into_iter();
+        holders
+            .filter(|other| other.key != self.me.key)
+            .map(|other| Claim {
+                key: other.key,
+                deployment: deployment.to_string(),
                 named: None,
-                held: Some(held),
-                since: other.creation_timestamp(),
-            };
-            (claim.held.as_deref() == Some(id) && claim.deployment == connection.link.deployment.to_string())
-                .then_some(claim)
-        };
-        self.store
-            .state()
-            .iter()
-            .filter(|other| other.key() != self.me.key)
-            .filter_map(holds)
+                held: Some(id.to_owned()),
+                since: other.since,
+            })
             .collect()
     }
 

@@ -5,20 +5,17 @@
 
 use k8s_controller::events::EventType;
 
-use crate::api::{DeletionPolicy, Kind, Mode, ObjectStatus, Origin, PendingCreation, Reference, instance};
-use crate::engine::cluster::objects::Referrer;
+use crate::api::{DeletionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::Verdict;
 use crate::engine::connection::Connection;
-use crate::engine::error::{Disposition, Error, Reason};
+use crate::engine::dependents::still_used;
+use crate::engine::error::{Error, Reason};
 use crate::engine::pass::claims;
 use crate::engine::pass::{Ended, Pass};
 use crate::engine::remote::{Remote, Target};
-
-/// Names at most this many of what hangs on an object.
-const NAMED: usize = 5;
 
 /// Lets the object go as soon as that is right.
 pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
@@ -34,7 +31,7 @@ pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
     };
     let error = match farewell {
         Ok(farewell) => pass.release(farewell).await.err(),
-        Err(error) if error.disposition() == Disposition::Superseded => Some(error),
+        Err(error) if error.is_silent() => Some(error),
         Err(error) => {
             let written = pass.conclude(&Verdict::DeletionBlocked(&error), None).await;
             Some(written.err().unwrap_or(error))
@@ -84,7 +81,7 @@ impl<R: Remote> Pass<'_, R> {
         }));
         let connection = self.engine.connections.for_deletion(&instance).map_err(with_way_out)?;
         self.keep_connection(&connection);
-        self.authorize(&connection).map_err(with_way_out)?;
+        self.authorize(&instance).map_err(with_way_out)?;
         if self.is_held_elsewhere(&connection) {
             return Ok(Farewell::Orphaned(
                 "it is in another deployment than the one behind the URL",
@@ -125,24 +122,17 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
-        // A child that is not in the caches yet would be overlooked.
-        if !self.engine.caches.are_complete() {
-            return Err(Error::Superseded);
+        for (kind, ..) in self.engine.caches.pointing_at(R::Kind::KIND) {
+            self.depend(Topic::Coverage(kind));
         }
-        let children: Vec<Referrer> = self
-            .engine
-            .caches
-            .referring(&self.me)
-            .into_iter()
-            .filter(|child| child.has_remote)
-            .collect();
+        let children = self.engine.dependents(&self.me, &self.object.instance_key())?;
         if children.is_empty() {
             return Ok(());
         }
         for child in &children {
             self.depend(Topic::Object(child.reference.clone()));
         }
-        Err(dependents(&children, "delete them first"))
+        Err(still_used(&children, &self.me.key.namespace, "delete them first"))
     }
 
     fn has_stronger_holder(&self, connection: &Connection, identity: &R::Identity) -> bool {
@@ -183,7 +173,7 @@ impl<R: Remote> Pass<'_, R> {
             Ok(_) => Ok(()),
             Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => Ok(()),
             Err(error) => {
-                self.recent.forget(self.object.as_ref());
+                self.recent.forget(&self.me.key);
                 Err(error)
             }
         }
@@ -196,7 +186,7 @@ impl<R: Remote> Pass<'_, R> {
         let begun = common.pending_creation.as_ref().map(|_| Origin::Created);
         let default = R::deletion_default(common.origin.or(begun));
         let by_instance = connection
-            .and_then(|connection| connection.defaults.deletion_policy)
+            .and_then(|connection| connection.terms.defaults.deletion_policy)
             // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
             .filter(|policy| *policy == DeletionPolicy::Orphan || default == DeletionPolicy::Delete);
         // The connection may be gone; what it said is in the status.
@@ -214,25 +204,11 @@ impl<R: Remote> Pass<'_, R> {
     }
 }
 
-/// Names what hangs on an object.
-pub fn dependents(children: &[Referrer], advice: &str) -> Error {
-    let mut names: Vec<String> = children.iter().map(|child| child.reference.to_string()).collect();
-    names.sort();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    let more = if more == 0 {
-        String::new()
-    } else {
-        format!(" and {more} more")
-    };
-    let message = format!("still used by {}{more}: {advice}", names.join(", "));
-    Error::waiting(Reason::DependentsExist, message)
-}
-
 /// An error of a deletion always says how to end it without Coder.
 fn with_way_out(error: impl Into<Error>) -> Error {
     match error.into() {
         Error::Superseded => Error::Superseded,
+        Error::Pending => Error::Pending,
         error => Error::Undeletable(Box::new(error)),
     }
 }

@@ -12,7 +12,7 @@ use test_ground::{ControlPlane, Namespace};
 use tokio::sync::OnceCell;
 
 use coder_operator::api::CoderInstance;
-use coder_operator::engine::cluster::watch::Watchable;
+use coder_operator::api::Object;
 use coder_operator::{crds, rbac};
 
 use super::PATIENCE;
@@ -118,18 +118,18 @@ impl World {
     }
 
     /// Creates an object, or changes it so that its spec is this.
-    pub(crate) async fn apply<K: Watchable>(&self, name: &str, spec: Value) -> K {
+    pub(crate) async fn apply<K: Object>(&self, name: &str, spec: Value) -> K {
         self.apply_in(self.ns(), name, spec).await
     }
 
-    pub(crate) async fn apply_in<K: Watchable>(&self, namespace: &str, name: &str, spec: Value) -> K {
+    pub(crate) async fn apply_in<K: Object>(&self, namespace: &str, name: &str, spec: Value) -> K {
         self.try_apply_in(namespace, name, spec)
             .await
             .unwrap_or_else(|error| panic!("apply {name}: {error}"))
     }
 
     /// The same; may be refused.
-    pub(crate) async fn try_apply_in<K: Watchable>(&self, namespace: &str, name: &str, spec: Value) -> kube::Result<K> {
+    pub(crate) async fn try_apply_in<K: Object>(&self, namespace: &str, name: &str, spec: Value) -> kube::Result<K> {
         let api = Api::<K>::namespaced(self.kube.clone(), namespace);
         let body = manifest(&K::kind(&()), namespace, name, &spec);
         api.patch(name, &PatchParams::apply("test").force(), &Patch::Apply(body))
@@ -137,7 +137,7 @@ impl World {
     }
 
     /// Sets an annotation.
-    pub(crate) async fn annotate<K: Watchable>(&self, name: &str, key: &str, value: &str) {
+    pub(crate) async fn annotate<K: Object>(&self, name: &str, key: &str, value: &str) {
         let body = json!({ "metadata": { "annotations": { key: value } } });
         self.api::<K>()
             .patch(name, &PatchParams::default(), &Patch::Merge(body))
@@ -146,7 +146,7 @@ impl World {
     }
 
     /// Makes the operator look at an object now; answers with the object when it has.
-    pub(crate) async fn look<K: Watchable + Debug + AnyObject>(&self, name: &str) -> K {
+    pub(crate) async fn look<K: Object + Debug + AnyObject>(&self, name: &str) -> K {
         let value = unique("look");
         self.annotate::<K>(name, "coder-operator.dev/reconcile-at", &value)
             .await;
@@ -166,7 +166,7 @@ impl World {
     }
 
     /// Merges into the spec.
-    pub(crate) async fn patch<K: Watchable>(&self, name: &str, spec: Value) {
+    pub(crate) async fn patch<K: Object>(&self, name: &str, spec: Value) {
         let body = json!({ "spec": spec });
         self.api::<K>()
             .patch(name, &PatchParams::default(), &Patch::Merge(body))
@@ -175,21 +175,21 @@ impl World {
     }
 
     /// Asks for the deletion of an object.
-    pub(crate) async fn delete<K: Watchable>(&self, name: &str) {
+    pub(crate) async fn delete<K: Object>(&self, name: &str) {
         self.delete_in::<K>(self.ns(), name).await;
     }
 
-    pub(crate) async fn delete_in<K: Watchable>(&self, namespace: &str, name: &str) {
+    pub(crate) async fn delete_in<K: Object>(&self, namespace: &str, name: &str) {
         let api = Api::<K>::namespaced(self.kube.clone(), namespace);
         api.delete(name, &DeleteParams::default()).await.expect("delete");
     }
 
     /// Waits until the object is as wanted; answers with it.
-    pub(crate) async fn wait<K: Watchable + Debug + AnyObject>(&self, name: &str, wanted: impl Fn(&K) -> bool) -> K {
+    pub(crate) async fn wait<K: Object + Debug + AnyObject>(&self, name: &str, wanted: impl Fn(&K) -> bool) -> K {
         self.wait_in(self.ns(), name, wanted).await
     }
 
-    pub(crate) async fn wait_in<K: Watchable + Debug + AnyObject>(
+    pub(crate) async fn wait_in<K: Object + Debug + AnyObject>(
         &self,
         namespace: &str,
         name: &str,
@@ -231,11 +231,11 @@ impl World {
     }
 
     /// Waits until the object is gone.
-    pub(crate) async fn gone<K: Watchable + Debug + AnyObject>(&self, name: &str) {
+    pub(crate) async fn gone<K: Object + Debug + AnyObject>(&self, name: &str) {
         self.gone_in::<K>(self.ns(), name).await;
     }
 
-    pub(crate) async fn gone_in<K: Watchable + Debug + AnyObject>(&self, namespace: &str, name: &str) {
+    pub(crate) async fn gone_in<K: Object + Debug + AnyObject>(&self, namespace: &str, name: &str) {
         let api = Api::<K>::namespaced(self.kube.clone(), namespace);
         let waited = tokio::time::timeout(PATIENCE, async {
             while let Some(object) = api.get_opt(name).await.expect("the API server answers") {

@@ -70,7 +70,7 @@ impl Reader {
             meaning: meaning.clone(),
             interval,
         };
-        let task = tokio::spawn(feed.run(engine.chance)).abort_handle();
+        let task = engine.tasks.spawn("reader of an audit log", feed.run(engine.jitter));
         Self {
             link: Arc::clone(&connection.link),
             interval,

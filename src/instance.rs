@@ -2,9 +2,14 @@
 //!
 //! It is ready when the server answers as a deployment (no workspace proxy), the token is good, and the deployment is
 //! the pinned one. It goes only after everything that refers to it is gone.
+//!
+//! [`reconciler`] is its pass; `probe` looks at the deployment, with the `credentials` that the spec names; `facts` is what
+//! the status says of it, and `feed` reads its audit log.
 
+mod credentials;
+mod facts;
 mod feed;
 mod probe;
-mod worker;
+pub mod reconciler;
 
-pub use worker::{InstanceWorker, start};
+pub use reconciler::Instances;

@@ -1,0 +1,73 @@
+//! What the worker of a kind needs of its passes.
+
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::api::{Kind, Object, Reference};
+use crate::engine::Engine;
+use crate::engine::cluster::index::Entry;
+use crate::engine::cluster::objects::PointsAt;
+use crate::engine::cluster::queue::{Group, Lane};
+use crate::engine::cluster::status::Recent;
+use crate::engine::cluster::triggers::Triggers;
+use crate::engine::cluster::worker::{Ended, Reconciler};
+use crate::engine::pass;
+use crate::engine::remote::Remote;
+use crate::metrics::Samples;
+
+/// The passes of a kind that lives in Coder.
+pub struct KindReconciler<R>(PhantomData<fn() -> R>);
+
+impl<R> Default for KindReconciler<R> {
+    fn default() -> Self {
+        Self(PhantomData)
+    }
+}
+
+impl<R: Remote> Reconciler for KindReconciler<R> {
+    type Object = R::Kind;
+    const POINTS_AT: Option<PointsAt> = Some(PointsAt {
+        scope: R::Kind::SCOPE,
+        kinds: R::Kind::POINTS_AT,
+    });
+
+    fn lane(object: &R::Kind) -> Lane {
+        Lane {
+            group: Group::Through(object.instance_key()),
+            namespace: object.key().namespace,
+        }
+    }
+
+    fn triggers(object: &R::Kind) -> Triggers {
+        Triggers::of(object, held::<R>(object).as_deref())
+    }
+
+    fn seen(&self, engine: &Engine, object: &R::Kind) {
+        let entry = Entry::of(object, held::<R>(object));
+        engine.caches.index().put(object.reference(), entry);
+    }
+
+    fn gone(&self, engine: &Engine, me: &Reference) {
+        engine.claims.forget(me);
+        engine.fights.forget(me);
+        if let Some(entry) = engine.caches.index().remove(me)
+            && let Some(connection) = engine.connections.last(&entry.instance)
+        {
+            connection.mirror().retain_subscriptions(me, &[]);
+        }
+    }
+
+    async fn pass(&self, engine: &Arc<Engine>, recent: &Recent<R::Kind>, object: Arc<R::Kind>) -> Ended {
+        pass::run::<R>(engine, recent, object).await
+    }
+
+    fn measure(&self, object: &R::Kind, samples: &mut Samples) {
+        R::measure(object, samples);
+    }
+}
+
+/// The id in the status.
+fn held<R: Remote>(object: &R::Kind) -> Option<String> {
+    let identity = object.own_status().and_then(R::identity)?;
+    Some(R::held(&identity))
+}

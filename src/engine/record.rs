@@ -1,0 +1,158 @@
+//! One object under a pass: what it is, what its status said before and says now, and everything that is written of it.
+
+use std::sync::Arc;
+
+use k8s_controller::events::EventType;
+use kube::ResourceExt;
+
+use crate::api::{Object, ObjectStatus, Reference, annotation};
+use crate::engine::Engine;
+use crate::engine::cluster::status::{self, Guard, Recent, has_finalizer};
+use crate::engine::conditions::{self, READY, Verdict};
+use crate::engine::error::{Error, Reason};
+use crate::engine::remote::Note;
+
+/// The object as the pass found it and as the pass leaves it.
+pub struct Record<'a, K: Object> {
+    engine: &'a Engine,
+    recent: &'a Recent<K>,
+    object: Arc<K>,
+    before: K::Status,
+    /// The status as the pass leaves it.
+    pub status: K::Status,
+}
+
+impl<'a, K: Object> Record<'a, K> {
+    /// The object as it is now: own writes that the watch does not show yet count.
+    #[must_use]
+    pub fn new(engine: &'a Engine, recent: &'a Recent<K>, object: Arc<K>) -> Self {
+        let object = recent.newest(object);
+        let before = object.status().cloned().unwrap_or_default();
+        Self {
+            engine,
+            recent,
+            status: before.clone(),
+            before,
+            object,
+        }
+    }
+
+    /// The object as it is now, own writes included.
+    #[must_use]
+    pub fn object(&self) -> &Arc<K> {
+        &self.object
+    }
+
+    /// The status as the pass found it.
+    #[must_use]
+    pub fn before(&self) -> &K::Status {
+        &self.before
+    }
+
+    /// Which object it is.
+    #[must_use]
+    pub fn reference(&self) -> Reference {
+        self.object.reference()
+    }
+
+    /// Whether it is to be deleted.
+    #[must_use]
+    pub fn is_deleting(&self) -> bool {
+        self.object.meta().deletion_timestamp.is_some()
+    }
+
+    /// Whether the finalizer is there.
+    #[must_use]
+    pub fn has_finalizer(&self) -> bool {
+        has_finalizer(self.object.as_ref())
+    }
+
+    /// Writes the verdict and what else there is to say, if that differs from what is written already. What is new of it
+    /// is told in events.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn conclude(&mut self, verdict: &Verdict<'_>, notes: Option<&[Note]>) -> Result<(), Error> {
+        let generation = self.object.meta().generation;
+        let common = self.status.common_mut();
+        common.observed_generation = generation.unwrap_or_default();
+        if let Some(value) = self.object.annotations().get(annotation::RECONCILE_AT) {
+            common.last_handled_reconcile_at = Some(value.clone());
+        }
+        conditions::conclude(&mut common.conditions, generation, verdict);
+        let news = match notes {
+            Some(notes) => conditions::note(&mut common.conditions, generation, notes),
+            None => Vec::new(),
+        };
+        if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
+            let message = error.to_string();
+            let ready = self.before.common().condition(READY);
+            if ready.is_none_or(|ready| ready.message != message) {
+                self.tell(EventType::Warning, error.reason(), message).await;
+            }
+        }
+        for note in news {
+            self.engine
+                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
+                .await;
+        }
+        self.write(Guard::Unchanged).await
+    }
+
+    /// Writes the status if it differs from what the object has.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+        if self.object.status() == Some(&self.status) {
+            return Ok(());
+        }
+        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, guard).await;
+        self.wrote(written)
+    }
+
+    /// Tells the readers of the object what happened to it.
+    pub async fn tell(&self, type_: EventType, reason: Reason, note: String) {
+        self.engine
+            .tell(self.object.as_ref(), type_, reason.as_str(), note)
+            .await;
+    }
+
+    /// Makes sure that the finalizer is there.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn require_finalizer(&mut self) -> Result<(), Error> {
+        if self.has_finalizer() {
+            return Ok(());
+        }
+        let written = status::set_finalizer(&self.engine.kube, self.object.as_ref(), true).await;
+        self.wrote(written)
+    }
+
+    /// Lets the object go.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn remove_finalizer(&mut self) -> Result<(), Error> {
+        let written = status::set_finalizer(&self.engine.kube, self.object.as_ref(), false).await;
+        match self.wrote(written) {
+            Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => Ok(()),
+            result => result,
+        }
+    }
+
+    fn wrote(&mut self, written: Result<K, Error>) -> Result<(), Error> {
+        match written {
+            Ok(object) => {
+                self.object = Arc::new(object);
+                self.recent.wrote(Arc::clone(&self.object));
+                Ok(())
+            }
+            Err(error) => {
+                self.recent.forget(&self.object.key());
+                Err(error)
+            }
+        }
+    }
+}
