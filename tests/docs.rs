@@ -53,7 +53,17 @@ fn is_source(word: &str) -> bool {
 
 #[test]
 fn files_and_links_that_documents_name_exist() {
-    let rooms = ["api/", "cli/", "coder/", "engine/", "kinds/", "lists/", "mirror/"];
+    let rooms = [
+        "api/",
+        "cli/",
+        "coder/",
+        "engine/",
+        "instance/",
+        "kinds/",
+        "leader/",
+        "lists/",
+        "mirror/",
+    ];
     let mut missing = Vec::new();
     let mut found = 0;
     for (document, text) in documents() {

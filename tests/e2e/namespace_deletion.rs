@@ -8,8 +8,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
-use coder_operator::engine::cluster::watch::Watchable;
+use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Object};
 
 use crate::support::{AnyObject, Coder, PATIENCE, World, blocked, message, ready, simulated_only};
 
@@ -133,7 +132,7 @@ async fn an_operator_that_starts_in_the_middle_without_the_token_says_the_way_ou
     assert!(world.coder.sim().proxy("proxy").is_some());
 }
 
-async fn marked<K: Watchable + Debug + AnyObject>(world: &World, name: &str) {
+async fn marked<K: Object + Debug + AnyObject>(world: &World, name: &str) {
     world
         .wait::<K>(name, |object| object.meta().deletion_timestamp.is_some())
         .await;
