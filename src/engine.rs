@@ -120,9 +120,14 @@ impl Engine {
     /// The custom resources of a kind that manage the object with that id in that deployment.
     pub fn holders(&self, kind: &'static str, deployment: DeploymentId, id: &str) -> Vec<Holder> {
         let mut holders = self.caches.index().holders(kind, id);
+        let by_instance = |instance: &ObjectKey| {
+            let there = self.connections.last(instance)?;
+            Some(there.link.deployment.to_string())
+        };
+        let deployment = deployment.to_string();
         holders.retain(|holder| {
-            let there = self.connections.last(&holder.instance);
-            there.is_some_and(|there| there.link.deployment == deployment)
+            let there = holder.deployment.clone().or_else(|| by_instance(&holder.instance));
+            there.as_ref() == Some(&deployment)
         });
         holders
     }

@@ -23,10 +23,14 @@ pub struct Record<'a, K: Object> {
 }
 
 impl<'a, K: Object> Record<'a, K> {
-    /// The object as it is now: own writes that the watch does not show yet count.
+    /// The object as it is now: own writes that the watch does not show yet count. A status that was written for another
+    /// object does not.
     #[must_use]
     pub fn new(engine: &'a Engine, recent: &'a Recent<K>, object: Arc<K>) -> Self {
-        let object = recent.newest(object);
+        let mut object = recent.newest(object);
+        if object.own_status().is_none() && object.status().is_some() {
+            Arc::make_mut(&mut object).clear_status();
+        }
         let before = object.status().cloned().unwrap_or_default();
         Self {
             engine,

@@ -21,6 +21,8 @@ pub struct Entry {
     pub scope: Scope,
     /// The id of what it manages in Coder.
     pub held: Option<String>,
+    /// The deployment in which that is, if the status says so.
+    pub deployment: Option<String>,
     /// Whether it stands for something in Coder, or may: a deletion would have to deal with it.
     pub has_remote: bool,
     /// When it was made.
@@ -37,6 +39,7 @@ impl Entry {
             references: object.references(),
             scope: K::SCOPE,
             held: held.filter(|_| managed),
+            deployment: status.and_then(|status| status.common().deployment.clone()),
             has_remote: has_finalizer(object) && status.is_some_and(KindStatus::has_remote),
             since: object.meta().creation_timestamp.clone(),
         }
@@ -61,6 +64,8 @@ pub struct Holder {
     pub key: ObjectKey,
     /// The instance it works through.
     pub instance: ObjectKey,
+    /// The deployment in which the object is, if the status says so.
+    pub deployment: Option<String>,
     /// When it was made.
     pub since: Option<Time>,
 }
@@ -136,6 +141,7 @@ impl Index {
             Some(Holder {
                 key: who.key.clone(),
                 instance: entry.instance.clone(),
+                deployment: entry.deployment.clone(),
                 since: entry.since.clone(),
             })
         })
@@ -209,6 +215,7 @@ mod tests {
             references: vec![reference("CoderOrganization", organization)],
             scope: Scope::Organization,
             held: held.map(str::to_owned),
+            deployment: None,
             has_remote: held.is_some(),
             since: None,
         }
