@@ -5,7 +5,7 @@
 
 use k8s_controller::events::EventType;
 
-use crate::api::{DeletionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation, Reference, instance};
+use crate::api::{DeletionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::cluster::wake::Topic;
@@ -75,13 +75,9 @@ impl<R: Remote> Pass<'_, R> {
             }
         }
         self.children_first()?;
-        self.depend(Topic::Object(Reference {
-            kind: instance::KIND,
-            key: instance.clone(),
-        }));
+        self.authorize(&instance).map_err(with_way_out)?;
         let connection = self.engine.connections.for_deletion(&instance).map_err(with_way_out)?;
         self.keep_connection(&connection);
-        self.authorize(&instance).map_err(with_way_out)?;
         if self.is_held_elsewhere(&connection) {
             return Ok(Farewell::Orphaned(
                 "it is in another deployment than the one behind the URL",
