@@ -1,14 +1,14 @@
 //! The audit log: what handlers note about a change, and what becomes of it when the request ends.
 //!
 //! A handler notes an object as soon as it has it and what it is afterwards; a refused call on a noted object is an entry
-//! too, with an empty difference. Only while requests are logged when the request begins (recordings 12 and 14).
+//! too, with an empty difference. Only while requests are logged when the request begins (recordings 12, 14 and 20).
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use crate::clock::rfc3339;
-use crate::state::State;
+use crate::state::{Organization, State};
 
 /// The fields of an object that the log watches.
 pub(crate) type Fields = Map<String, Value>;
@@ -73,7 +73,9 @@ impl Note {
 
 fn change(key: &str, old: &Value, new: &Value) -> Value {
     match key {
-        "token_hashed_secret" | "hashed_password" | "hashed_secret" => json!({ "secret": true }),
+        "token_hashed_secret" | "hashed_password" | "hashed_secret" | "registration_access_token" => {
+            json!({ "secret": true })
+        }
         // A pattern has no JSON form there (recording 14).
         "regex_filter" => json!({ "old": {}, "new": {}, "secret": false }),
         _ => {
@@ -99,6 +101,9 @@ fn zero_of(key: &str, value: &Value) -> Value {
             json!("0001-01-01T00:00:00Z")
         }
         Value::String(_) if matches!(key, "user_acl" | "group_acl") => json!("map[]"),
+        // Go's wrappers of values that can be null in the database.
+        Value::String(_) if matches!(key, "client_type" | "token_endpoint_auth_method") => json!("null"),
+        Value::Object(_) if key == "dynamically_registered" => json!({ "Bool": false, "Valid": false }),
         Value::String(_) => json!(""),
         Value::Number(_) => json!(0),
         Value::Bool(_) => json!(false),
@@ -141,14 +146,8 @@ impl Record {
     }
 
     pub(crate) fn json(&self, state: &State) -> Value {
-        let deleted = self.note.kind == "user" && state.users.get(&self.note.id).is_some_and(|user| user.deleted);
-        let link = if self.note.kind == "user" && !deleted {
-            format!("/users?filter={}", self.note.target)
-        } else if self.note.kind == "template" {
-            format!("/templates/{}", self.note.target)
-        } else {
-            String::new()
-        };
+        let deleted = self.is_deleted(state);
+        let link = if deleted { String::new() } else { self.link(state) };
         let mut body = json!({
             "id": self.id,
             "request_id": self.request_id,
@@ -169,19 +168,59 @@ impl Record {
             "organization_id": self.note.organization,
             "user": state.users.get(&self.user).map(|user| state.user_without_organizations(user)),
         });
-        if let (Some(found), Some(object)) = (state.organizations.get(&self.note.organization), body.as_object_mut()) {
-            let organization = json!({
-                "id": found.id, "name": found.name, "display_name": found.display_name, "icon": found.icon,
+        let organization = self.note.organization;
+        if !organization.is_nil() {
+            // One that is gone for good leaves its id (recording 27).
+            let found = state.organizations.get(&organization);
+            let text = |of: fn(&Organization) -> &str| found.map(of).unwrap_or_default();
+            let shown = json!({
+                "id": organization,
+                "name": text(|found| &found.name),
+                "display_name": text(|found| &found.display_name),
+                "icon": text(|found| &found.icon),
             });
-            object.insert("organization".to_owned(), organization);
+            if let Some(object) = body.as_object_mut() {
+                object.insert("organization".to_owned(), shown);
+            }
         }
         body
+    }
+
+    /// Only of some kinds the log knows whether the object is still there.
+    fn is_deleted(&self, state: &State) -> bool {
+        let id = self.note.id;
+        match self.note.kind {
+            "user" => state.users.get(&id).is_some_and(|user| user.deleted),
+            "template" => state.templates.get(&id).is_none_or(|template| template.deleted),
+            "oauth2_provider_app" => !state.oauth2_apps.iter().any(|app| app.id == id),
+            "oauth2_provider_app_secret" => !state.oauth2_secrets.iter().any(|secret| secret.id == id),
+            _ => false,
+        }
+    }
+
+    /// Where the dashboard shows the object.
+    fn link(&self, state: &State) -> String {
+        let app = |id: Uuid| format!("/deployment/oauth2-provider/apps/{id}");
+        match self.note.kind {
+            "user" => format!("/users?filter={}", self.note.target),
+            "template" => format!("/templates/{}", self.note.target),
+            "oauth2_provider_app" => app(self.note.id),
+            "oauth2_provider_app_secret" => {
+                let mut secrets = state.oauth2_secrets.iter();
+                let secret = secrets.find(|secret| secret.id == self.note.id);
+                secret.map(|secret| app(secret.app)).unwrap_or_default()
+            }
+            _ => String::new(),
+        }
     }
 
     fn description(&self) -> String {
         let what = match self.note.kind {
             kind if kind.starts_with("idp_sync_settings") => "settings".to_owned(),
             "api_key" => "token".to_owned(),
+            "oauth2_provider_app" => "oauth2 app".to_owned(),
+            "oauth2_provider_app_secret" => "oauth2 app secret".to_owned(),
+            kind if kind.ends_with("s_settings") || kind == "health_settings" => kind.to_owned(),
             kind => kind.replace('_', " "),
         };
         if self.note.action == "login" {
@@ -191,6 +230,9 @@ impl Record {
                 "{user} unsuccessfully attempted to login"
             }
             .to_owned();
+        }
+        if self.note.action == "register" {
+            return "{user} registered".to_owned();
         }
         if self.status >= 400 {
             return format!(

@@ -53,6 +53,16 @@ impl Profile {
         }
     }
 
+    /// The site roles as `GET /users/roles` lists them, without whether they may be given (recording 24).
+    pub(crate) fn site_roles(self) -> &'static [Value] {
+        static MAIN: LazyLock<Vec<Value>> = LazyLock::new(|| parse(include_str!("data/main/site-roles.json")));
+        static OLD: LazyLock<Vec<Value>> = LazyLock::new(|| parse(include_str!("data/v2.16.1/site-roles.json")));
+        match self {
+            Self::Main => &MAIN,
+            Self::V2_16_1 => &OLD,
+        }
+    }
+
     /// The notification templates every deployment is born with (recording 08).
     pub(crate) fn notification_templates(self) -> Vec<Value> {
         parse(match self {
@@ -124,6 +134,24 @@ pub(crate) struct Traits {
     pub(crate) one_expiry_warning: bool,
     /// The list of templates leaves deprecated ones out unless asked.
     pub(crate) deprecated_templates_hidden: bool,
+    /// Who is suspended is turned away at the identity provider's door already (recording 22).
+    pub(crate) suspended_sign_in_refused: bool,
+    /// Who may not write roles because of role sync is told how to get others (recording 22).
+    pub(crate) role_sync_refusal: &'static str,
+    /// An empty name in the path of a group is refused as such (recording 21).
+    pub(crate) empty_group_name_is_400: bool,
+    /// A User Admin sets the passwords of all but owners (recording 24).
+    pub(crate) user_admin_sets_passwords: bool,
+    /// A profile has a picture that can be written (recording 24).
+    pub(crate) profile_has_picture: bool,
+    /// Who may not see a member is told that it may not change the member's roles, not that there is none (recording 25).
+    pub(crate) roles_of_unseen_members: bool,
+    /// An organization-user-admin may delete custom roles (recording 26).
+    pub(crate) user_admin_deletes_roles: bool,
+    /// Members see the provisioner keys of their organization, and organization-template-admins write them (recording 27).
+    pub(crate) members_read_provisioner_keys: bool,
+    /// Who may not read the health settings is told that there are none (recording 29).
+    pub(crate) health_settings_hidden: bool,
     /// Tokens have scopes (recording 23).
     pub(crate) token_scopes: bool,
     /// Expired tokens are listed only on demand (recording 23).
@@ -132,7 +160,7 @@ pub(crate) struct Traits {
     pub(crate) owners_tokens_end_soon: bool,
     /// Using a token puts off its end (before v2.35).
     pub(crate) use_extends_tokens: bool,
-    /// A deleted user loses its memberships (v2.34; recording 11).
+    /// A deleted user loses its memberships and is no longer listed as a member (v2.34; recordings 11 and 24).
     pub(crate) deleted_user_leaves: bool,
     /// The entitlements answered before the first licence already count the first user (recording 00).
     pub(crate) first_user_counted: bool,
@@ -142,6 +170,8 @@ pub(crate) struct Traits {
     pub(crate) provisioner_keys_by_name: bool,
     /// Daemons without a key are listed under a key of their own (recording 07).
     pub(crate) user_auth_key: bool,
+    /// How the list of provisioner daemons is refused without a licence (recordings 20 and 30).
+    pub(crate) unlicensed_daemons: Option<&'static str>,
     /// What the provisioner key routes are gated on (recording 00).
     pub(crate) provisioner_key_feature: &'static str,
     /// Delivery methods of notifications.
@@ -183,6 +213,16 @@ const MAIN: Traits = Traits {
     oauth2_provider: true,
     one_expiry_warning: true,
     deprecated_templates_hidden: true,
+    suspended_sign_in_refused: true,
+    role_sync_refusal: "Cannot modify roles for OIDC users when role sync is enabled. This organization member's roles are \
+                        managed by the identity provider. Have the user re-login to refresh their roles.",
+    empty_group_name_is_400: false,
+    user_admin_sets_passwords: true,
+    profile_has_picture: true,
+    roles_of_unseen_members: true,
+    user_admin_deletes_roles: false,
+    members_read_provisioner_keys: true,
+    health_settings_hidden: false,
     token_scopes: true,
     expired_tokens_hidden: true,
     owners_tokens_end_soon: true,
@@ -192,6 +232,7 @@ const MAIN: Traits = Traits {
     sign_in_is_seen: true,
     provisioner_keys_by_name: false,
     user_auth_key: true,
+    unlicensed_daemons: None,
     provisioner_key_feature: "external_provisioner_daemons",
     notification_methods: &["smtp", "webhook", "inbox"],
     bug_label: "needs+triage",
@@ -255,6 +296,16 @@ const V2_16_1: Traits = Traits {
     oauth2_provider: false,
     one_expiry_warning: false,
     deprecated_templates_hidden: false,
+    suspended_sign_in_refused: false,
+    role_sync_refusal: "Cannot modify roles for OIDC users when role sync is enabled. This organization member's roles are \
+                        managed by the identity provider.",
+    empty_group_name_is_400: true,
+    user_admin_sets_passwords: false,
+    profile_has_picture: false,
+    roles_of_unseen_members: false,
+    user_admin_deletes_roles: true,
+    members_read_provisioner_keys: false,
+    health_settings_hidden: true,
     token_scopes: false,
     expired_tokens_hidden: false,
     owners_tokens_end_soon: false,
@@ -264,6 +315,7 @@ const V2_16_1: Traits = Traits {
     sign_in_is_seen: false,
     provisioner_keys_by_name: true,
     user_auth_key: false,
+    unlicensed_daemons: Some("External provisioner daemons is an Enterprise feature. Contact sales!"),
     provisioner_key_feature: "multiple_organizations",
     notification_methods: &["smtp", "webhook"],
     bug_label: "needs+grooming",

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 
+use crate::clock::seconds_between;
+
 /// Length of a window in seconds.
 const WINDOW: i64 = 60;
 
@@ -52,17 +54,16 @@ impl Limiter {
             counter.current = 0;
             counter.window = window;
         }
-        let passed = now.as_second().rem_euclid(WINDOW);
         // The share of the previous window that still lies inside the last minute.
-        let carried = i64::from(counter.previous) * (WINDOW - passed) / WINDOW;
-        let used = u32::try_from(carried)
-            .unwrap_or(u32::MAX)
-            .saturating_add(counter.current);
+        let passed = Timestamp::from_second(window * WINDOW).map_or(0.0, |start| seconds_between(start, now));
+        let length = f64::from(i32::try_from(WINDOW).unwrap_or(i32::MAX));
+        let carried = f64::from(counter.previous) * (length - passed) / length;
+        let used = rounded(carried + f64::from(counter.current));
         let reset = (window + 1) * WINDOW;
         if used >= limit {
             return Verdict {
                 limit,
-                remaining: 0,
+                remaining: limit.saturating_sub(used),
                 reset,
                 allowed: false,
             };
@@ -75,6 +76,15 @@ impl Limiter {
             allowed: true,
         }
     }
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a count of calls, never negative"
+)]
+fn rounded(rate: f64) -> u32 {
+    rate.round() as u32
 }
 
 #[cfg(test)]

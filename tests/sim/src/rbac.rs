@@ -1,6 +1,6 @@
 //! Who may do what: the built-in roles, as far as the recordings and the permission table of the contract go.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use uuid::Uuid;
 
@@ -14,6 +14,8 @@ pub(crate) struct Rights {
     pub(crate) site: Vec<String>,
     /// Roles in each organization the user is a member of.
     pub(crate) organizations: HashMap<Uuid, Vec<String>>,
+    /// Permissions of its custom roles: organization, resource, action.
+    pub(crate) permissions: HashSet<(Uuid, String, String)>,
 }
 
 impl Rights {
@@ -24,6 +26,7 @@ impl Rights {
             profile,
             site: Vec::new(),
             organizations: HashMap::new(),
+            permissions: HashSet::new(),
         }
     }
 
@@ -97,8 +100,23 @@ impl Rights {
             || self.org(organization, &["organization-auditor", "organization-template-admin"])
     }
 
-    pub(crate) fn custom_role_write(&self, organization: Uuid) -> bool {
+    /// `create`, `update` or `delete` custom roles: their own permissions can give that too.
+    pub(crate) fn custom_role_write(&self, organization: Uuid, action: &str) -> bool {
+        let older_deletes = action == "delete" && self.traits().user_admin_deletes_roles;
         self.organization_write(organization)
+            || (older_deletes && self.org(organization, &["organization-user-admin"]))
+            || self.has_permission(organization, "assign_org_role", action)
+    }
+
+    /// Whether a permission may be put into a custom role: nobody gives what it does not have.
+    pub(crate) fn may_grant(&self, organization: Uuid, resource: &str, action: &str) -> bool {
+        self.organization_write(organization) || self.has_permission(organization, resource, action)
+    }
+
+    /// Whether a custom role of the user gives this permission.
+    fn has_permission(&self, organization: Uuid, resource: &str, action: &str) -> bool {
+        self.permissions
+            .contains(&(organization, resource.to_owned(), action.to_owned()))
     }
 
     pub(crate) fn group_write(&self, organization: Uuid) -> bool {
@@ -116,8 +134,21 @@ impl Rights {
     }
 
     pub(crate) fn provisioner_key_write(&self, organization: Uuid) -> bool {
-        self.any_site(&["owner", "template-admin"])
-            || self.org(organization, &["organization-admin", "organization-template-admin"])
+        if self.traits().members_read_provisioner_keys {
+            self.template_write(organization)
+        } else {
+            self.organization_write(organization)
+        }
+    }
+
+    pub(crate) fn provisioner_key_read(&self, organization: Uuid) -> bool {
+        self.provisioner_key_write(organization)
+            || (self.traits().members_read_provisioner_keys && self.is_member(organization))
+    }
+
+    pub(crate) fn provisioner_daemon_read(&self, organization: Uuid) -> bool {
+        self.template_write(organization)
+            || (!self.traits().members_read_provisioner_keys && self.is_member(organization))
     }
 
     /// Templates that are open to nobody in particular.

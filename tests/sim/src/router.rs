@@ -1,6 +1,6 @@
 //! Which route a call meets, and what a handler gets to see.
 
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
@@ -34,6 +34,8 @@ pub(crate) enum Gate {
     Then(&'static str),
     /// The feature for provisioner keys differs between profiles.
     ProvisionerKeys,
+    /// Only older servers want a feature for daemons.
+    ProvisionerDaemons,
 }
 
 /// Whether a token is needed.
@@ -43,6 +45,8 @@ pub(crate) enum Access {
     Token,
     /// Anyone, and no more than sixty calls a minute.
     Login,
+    /// A token is needed, and no more than sixty calls a minute.
+    FewToken,
 }
 
 impl Route {
@@ -136,7 +140,8 @@ fn match_path(template: &'static str, path: &str) -> Option<Params> {
     let (mut wanted, mut found) = (template.split('/'), path.split('/'));
     loop {
         match (wanted.next(), found.next()) {
-            (None, None) => return Some(params),
+            // After a star anything may follow, even nothing.
+            (None, None) | (Some("*"), Some(_)) => return Some(params),
             (Some(wanted), Some(found)) => {
                 if let Some(name) = wanted.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
                     params.push((name, if raw { found.to_owned() } else { percent_decode(found) }));
@@ -175,6 +180,7 @@ pub(crate) struct Call<'a> {
     pub(crate) rights: Rights,
     pub(crate) params: Params,
     pub(crate) query: Vec<(String, String)>,
+    pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
     /// What the handler changed: it says so here.
     pub(crate) effect: Effect,
@@ -197,6 +203,10 @@ impl Call<'_> {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.as_str())
             .filter(|value| !value.is_empty())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).and_then(|value| value.to_str().ok())
     }
 
     /// `limit` and `offset`; no limit is everything.

@@ -16,6 +16,7 @@ mod sessions;
 mod template_access;
 mod templates;
 mod tokens;
+mod user_changes;
 mod users;
 
 use crate::router::Route;
@@ -24,7 +25,7 @@ pub(crate) use sessions::insert_first_user;
 
 /// Every route there is.
 pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
-    let tables: [&'static [Route]; 17] = [
+    let tables: [&'static [Route]; 18] = [
         audit::ROUTES,
         deployment::ROUTES,
         groups::ROUTES,
@@ -41,6 +42,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Route> {
         template_access::ROUTES,
         templates::ROUTES,
         tokens::ROUTES,
+        user_changes::ROUTES,
         users::ROUTES,
     ];
     tables.into_iter().flatten()

@@ -40,6 +40,8 @@ pub struct Builder {
     clock: Clock,
     rate_limit: u32,
     users: Vec<String>,
+    identity_provider: bool,
+    configured: Vec<(&'static str, bool)>,
 }
 
 impl Builder {
@@ -99,6 +101,21 @@ impl Builder {
         self
     }
 
+    /// The server was told of an identity provider: users can be made that come from there.
+    #[must_use]
+    pub fn identity_provider(mut self) -> Self {
+        self.identity_provider = true;
+        self
+    }
+
+    /// Whether the server has the settings that a feature needs beside a licence. Most have; not `scim`, `browser_only` and
+    /// `external_token_encryption`.
+    #[must_use]
+    pub fn configured(mut self, feature: &'static str, configured: bool) -> Self {
+        self.configured.push((feature, configured));
+        self
+    }
+
     /// Starts the server.
     ///
     /// # Panics
@@ -116,6 +133,14 @@ impl Builder {
             self.deployment_id,
         );
         state.process.rate_limit = self.rate_limit;
+        state.process.configuration.identity_provider = self.identity_provider;
+        for (feature, configured) in &self.configured {
+            if *configured {
+                state.process.configuration.not_configured.remove(feature);
+            } else {
+                state.process.configuration.not_configured.insert(feature);
+            }
+        }
         let owner_token = if self.empty {
             String::new()
         } else {
@@ -176,6 +201,8 @@ impl Sim {
             clock: Clock::system(),
             rate_limit: 512,
             users: Vec::new(),
+            identity_provider: false,
+            configured: Vec::new(),
         }
     }
 
@@ -240,6 +267,8 @@ impl Sim {
     /// When the address has been taken meanwhile.
     pub async fn restart(&self) {
         self.stop().await;
+        // A server that starts logs requests until its licences say otherwise.
+        self.shared.state().process.auditing = true;
         let listener = TcpListener::bind(self.address)
             .await
             .expect("the simulator's address is still free");

@@ -20,6 +20,7 @@ mod proxies;
 mod roles;
 mod settings;
 mod shown;
+mod signin;
 mod tables;
 mod templates;
 mod users;
@@ -52,7 +53,7 @@ pub use users::{User, UserStatus};
 
 pub(crate) use api_keys::{ApiKey, NewApiKey, TokenProblem, key_id};
 pub(crate) use audited::{audited_custom_role, audited_license, audited_proxy, audited_user};
-pub(crate) use groups::{GroupChange, MemberOrder};
+pub(crate) use groups::{GroupChange, MemberOrder, PREBUILDS_USER};
 pub(crate) use idpsync::{GroupSync, Mapping, OrganizationSync, RoleSync, change_mapping};
 pub(crate) use licenses::LicenseRefusal;
 pub(crate) use roles::permission_problem;
@@ -93,7 +94,8 @@ pub(crate) struct State {
     pub(crate) notification_templates: Vec<Value>,
     pub(crate) notifier_paused: bool,
     pub(crate) prebuilds_paused: bool,
-    pub(crate) dismissed_healthchecks: Vec<String>,
+    /// As it was written last, `null` too.
+    pub(crate) dismissed_healthchecks: Option<Value>,
     pub(crate) oauth2_apps: Vec<OAuth2App>,
     pub(crate) oauth2_secrets: Vec<OAuth2Secret>,
     pub(crate) audit_log: Rows,
@@ -142,7 +144,7 @@ impl State {
             notification_templates: profile.notification_templates(),
             notifier_paused: false,
             prebuilds_paused: false,
-            dismissed_healthchecks: Vec::new(),
+            dismissed_healthchecks: None,
             oauth2_apps: Vec::new(),
             oauth2_secrets: Vec::new(),
             audit_log: Rows::default(),
@@ -173,6 +175,7 @@ impl State {
             user,
             profile: self.profile,
             site: self.users.get(&user).map(|user| user.roles.clone()).unwrap_or_default(),
+            permissions: self.custom_permissions(user),
             organizations: of_user
                 .map(|member| (member.organization_id, member.roles.clone()))
                 .collect(),

@@ -94,15 +94,29 @@ pub(crate) fn email(email: &str) -> bool {
         .is_some_and(|(name, host)| !name.is_empty() && !host.is_empty() && !host.contains('@'))
 }
 
-/// A stand-in for the entropy rule: the real server wants 52 bits, this wants eight characters of at least two kinds.
-pub(crate) fn password(password: &str) -> bool {
+/// 52 bits of entropy: the size of the alphabets used, to the power of the length. What would help, in the server's words.
+pub(crate) fn password(password: &str) -> Result<(), String> {
+    let any = |of: fn(char) -> bool| password.chars().any(of);
+    let special = |c: char| !c.is_ascii_alphanumeric();
     let kinds = [
-        password.chars().any(char::is_lowercase),
-        password.chars().any(char::is_uppercase),
-        password.chars().any(char::is_numeric),
-        password.chars().any(|c| !c.is_alphanumeric()),
+        (any(special), 33.0, "including more special characters"),
+        (any(|c| c.is_ascii_lowercase()), 26.0, "using lowercase letters"),
+        (any(|c| c.is_ascii_uppercase()), 26.0, "using uppercase letters"),
+        (any(|c| c.is_ascii_digit()), 10.0, "using numbers"),
     ];
-    password.len() >= 8 && kinds.into_iter().filter(|kind| *kind).count() >= 2
+    let alphabet: f64 = kinds.iter().filter(|(used, ..)| *used).map(|(_, size, _)| size).sum();
+    let length = u32::try_from(password.len()).unwrap_or(u32::MAX);
+    if f64::from(length) * alphabet.max(1.0).log2() >= 52.0 {
+        return Ok(());
+    }
+    let missing = kinds.iter().filter(|(used, ..)| !used).map(|(.., help)| *help);
+    let help: Vec<&str> = missing.collect();
+    let longer = "using a longer password";
+    Err(if help.is_empty() {
+        format!("insecure password, try {longer}")
+    } else {
+        format!("insecure password, try {} or {longer}", help.join(", "))
+    })
 }
 
 /// `#` and six hexadecimal digits.
@@ -124,6 +138,11 @@ pub(crate) fn pattern(pattern: &str) -> Result<(), String> {
         ErrorKind::GroupUnclosed => format!("missing closing ): `{pattern}`"),
         ErrorKind::GroupUnopened => format!("unexpected ): `{pattern}`"),
         ErrorKind::RepetitionMissing => format!("missing argument to repetition operator: `{rest}`"),
+        ErrorKind::UnsupportedLookAround => {
+            let span = error.span();
+            let found = pattern.get(span.start.offset..span.end.offset).unwrap_or(rest);
+            format!("invalid or unsupported Perl syntax: `{found}`")
+        }
         ErrorKind::EscapeUnexpectedEof => "trailing backslash at end of expression: ``".to_owned(),
         _ => format!("invalid or unsupported Perl syntax: `{rest}`"),
     };

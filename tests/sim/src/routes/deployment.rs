@@ -1,10 +1,12 @@
 //! Build info, appearance, and the small settings of the whole deployment.
 
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
-use crate::audit::Note;
+use crate::audit::{Fields as Watched, Note};
 use crate::clock::rfc3339;
+use crate::json::Fields;
 use crate::router::{Access, Call, Gate, Route};
 use crate::state::Banner;
 use crate::validate;
@@ -20,6 +22,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get(APPEARANCE, get_appearance),
     Route::put(APPEARANCE, put_appearance),
     Route::get("/api/v2/notifications/templates/system", notification_templates),
+    Route::get("/api/v2/notifications/templates/custom", custom_notification_templates).newer(),
     Route::put(
         "/api/v2/notifications/templates/{notification_template}/method",
         notification_method,
@@ -64,15 +67,13 @@ fn put_appearance(call: &mut Call<'_>) -> Outcome {
     let fields = call.fields("UpdateAppearanceConfig")?;
     let (application_name, logo_url) = (fields.string("application_name")?, fields.string("logo_url")?);
     let mut banners = Vec::new();
+    // Answered as it came, and not kept (recording 29).
+    let old_banner = read_banner(&fields.object("service_banner", "UpdateAppearanceConfig")?)?;
     for banner in fields
         .objects("announcement_banners", "BannerConfig")?
         .unwrap_or_default()
     {
-        let banner = Banner {
-            enabled: banner.boolean("enabled")?,
-            message: banner.string("message")?,
-            background_color: banner.string("background_color")?,
-        };
+        let banner = read_banner(&banner)?;
         // Also of a banner that is switched off (recording 08).
         if !validate::colour(&banner.background_color) {
             return Err(Answer::detail(
@@ -86,7 +87,7 @@ fn put_appearance(call: &mut Call<'_>) -> Outcome {
     let body = json!({
         "application_name": application_name,
         "logo_url": logo_url,
-        "service_banner": { "enabled": false },
+        "service_banner": old_banner.as_answered(),
         "announcement_banners": banners.iter().map(Banner::json).collect::<Vec<_>>(),
     });
     call.state.application_name = application_name;
@@ -94,6 +95,14 @@ fn put_appearance(call: &mut Call<'_>) -> Outcome {
     call.state.banners = banners;
     call.updated("appearance", call.state.deployment_id);
     Ok(Answer::json(200, &body))
+}
+
+fn read_banner(fields: &Fields) -> Result<Banner, Answer> {
+    Ok(Banner {
+        enabled: fields.boolean("enabled")?,
+        message: fields.string("message")?,
+        background_color: fields.string("background_color")?,
+    })
 }
 
 fn notification_templates(call: &mut Call<'_>) -> Outcome {
@@ -105,6 +114,21 @@ fn notification_templates(call: &mut Call<'_>) -> Outcome {
     Ok(Answer::json(200, &Value::Array(templates)))
 }
 
+fn custom_notification_templates(_: &mut Call<'_>) -> Outcome {
+    let template = json!({
+        "id": "39b1e189-c857-4b0c-877a-511144c18516",
+        "name": "Custom Notification",
+        "title_template": "{{.Labels.custom_title}}",
+        "body_template": "{{.Labels.custom_message}}",
+        "actions": "[]",
+        "group": "Custom Events",
+        "method": "",
+        "kind": "custom",
+        "enabled_by_default": true,
+    });
+    Ok(Answer::json(200, &json!([template])))
+}
+
 fn notification_method(call: &mut Call<'_>) -> Outcome {
     let id = call.uuid("notification_template")?.to_string();
     let wanted = call.fields("UpdateNotificationTemplateMethod")?.string("method")?;
@@ -114,8 +138,7 @@ fn notification_method(call: &mut Call<'_>) -> Outcome {
     let template = templates.find(|template| template.get("id").and_then(Value::as_str) == Some(&id));
     let template = template.filter(|_| writes).ok_or_else(Answer::not_found)?;
     let name = template.get("name").and_then(Value::as_str).unwrap_or_default();
-    let target = uuid::Uuid::try_parse(&id).unwrap_or_default();
-    call.note = Some(Note::new("notification_template", "write", target, name));
+    let target = Uuid::try_parse(&id).unwrap_or_default();
     if !methods.contains(&wanted.as_str()) {
         let detail = format!(
             "{wanted:?} is not a valid method; {} are the available options",
@@ -127,6 +150,10 @@ fn notification_method(call: &mut Call<'_>) -> Outcome {
     if template.get("method").and_then(Value::as_str) == Some(&wanted) {
         return Ok(Answer::empty(304));
     }
+    let watched = |method: &str| Watched::from_iter([("method".to_owned(), json!(method))]);
+    let before = template.get("method").and_then(Value::as_str).unwrap_or_default();
+    let note = Note::new("notification_template", "write", target, name);
+    call.note = Some(note.before(watched(before)).after(watched(&wanted)));
     if let Some(object) = template.as_object_mut() {
         object.insert("method".to_owned(), json!(wanted));
     }
@@ -144,10 +171,11 @@ fn dispatch_methods(_: &mut Call<'_>) -> Outcome {
     ))
 }
 
-/// That calls on these settings are entries of the audit log, unchanged and invalid ones too, is read off the total count of
-/// entries in recording 14: none of them is shown there.
-fn note_settings(call: &mut Call<'_>, kind: &'static str) {
-    call.note = Some(Note::new(kind, "write", call.state.deployment_id, ""));
+/// Each write of these settings is an entry about an object of its own, which was nothing before (recording 29). Who may not
+/// write is logged too, what changes nothing is not.
+fn note_settings(call: &mut Call<'_>, kind: &'static str, name: &str, value: &Value) {
+    let after = Watched::from_iter([(name.to_owned(), value.clone())]);
+    call.note = Some(Note::new(kind, "write", Uuid::new_v4(), "").after(after));
 }
 
 fn get_notifications(call: &mut Call<'_>) -> Outcome {
@@ -159,15 +187,12 @@ fn get_notifications(call: &mut Call<'_>) -> Outcome {
 
 fn put_notifications(call: &mut Call<'_>) -> Outcome {
     let paused = call.fields("NotificationsSettings")?.boolean("notifier_paused")?;
-    if !call.rights.deployment_write() {
-        return Err(Answer::message(
-            403,
-            "Insufficient permissions to update notifications settings.",
-        ));
-    }
-    note_settings(call, "notifications_settings");
     if call.state.notifier_paused == paused {
         return Ok(Answer::empty(304));
+    }
+    note_settings(call, "notifications_settings", "notifier_paused", &json!(paused));
+    if !call.rights.deployment_write() {
+        return Err(call.forbidden());
     }
     call.state.notifier_paused = paused;
     call.updated("notifications_settings", call.state.deployment_id);
@@ -183,12 +208,12 @@ fn get_prebuilds(call: &mut Call<'_>) -> Outcome {
 
 fn put_prebuilds(call: &mut Call<'_>) -> Outcome {
     let paused = call.fields("PrebuildsSettings")?.boolean("reconciliation_paused")?;
-    if !call.rights.deployment_write() {
-        return Err(call.forbidden());
-    }
-    note_settings(call, "prebuilds_settings");
     if call.state.prebuilds_paused == paused {
         return Ok(Answer::empty(304));
+    }
+    note_settings(call, "prebuilds_settings", "reconciliation_paused", &json!(paused));
+    if !call.rights.deployment_write() {
+        return Err(call.forbidden());
     }
     call.state.prebuilds_paused = paused;
     call.updated("prebuilds_settings", call.state.deployment_id);
@@ -196,10 +221,24 @@ fn put_prebuilds(call: &mut Call<'_>) -> Outcome {
 }
 
 fn get_health(call: &mut Call<'_>) -> Outcome {
-    Ok(Answer::json(
-        200,
-        &json!({ "dismissed_healthchecks": call.state.dismissed_healthchecks }),
-    ))
+    if !call.rights.deployment_write() {
+        return Err(health_refused(call));
+    }
+    let dismissed = call
+        .state
+        .dismissed_healthchecks
+        .clone()
+        .filter(|dismissed| !dismissed.is_null());
+    let dismissed = dismissed.unwrap_or_else(|| json!([]));
+    Ok(Answer::json(200, &json!({ "dismissed_healthchecks": dismissed })))
+}
+
+fn health_refused(call: &Call<'_>) -> Answer {
+    if call.state.traits().health_settings_hidden {
+        Answer::not_found()
+    } else {
+        call.forbidden()
+    }
 }
 
 fn put_health(call: &mut Call<'_>) -> Outcome {
@@ -212,26 +251,37 @@ fn put_health(call: &mut Call<'_>) -> Outcome {
         "ProvisionerDaemons",
     ];
     if !call.rights.deployment_write() {
-        return Err(Answer::message(
-            403,
-            "Insufficient permissions to update health settings.",
-        ));
+        return Err(health_refused(call));
     }
-    note_settings(call, "health_settings");
-    let wanted = call.fields("UpdateHealthSettings")?.strings("dismissed_healthchecks")?;
-    if let Some(unknown) = wanted.iter().find(|wanted| !SECTIONS.contains(&wanted.as_str())) {
+    let wanted = call
+        .fields("UpdateHealthSettings")?
+        .opt_strings("dismissed_healthchecks")?;
+    if let Some(unknown) = wanted
+        .iter()
+        .flatten()
+        .find(|wanted| !SECTIONS.contains(&wanted.as_str()))
+    {
         return Err(Answer::detail(
             500,
             "Failed to validate health settings.",
             format!("unknown healthcheck section: {unknown}"),
         ));
     }
-    if call.state.dismissed_healthchecks == wanted {
+    // To the letter: order and repetitions are changes, and so is nothing instead of an empty list (recording 29).
+    let written = json!(wanted);
+    let body = json!({ "dismissed_healthchecks": written });
+    if call.state.dismissed_healthchecks.as_ref() == Some(&written) {
         return Ok(Answer::empty(204));
     }
-    call.state.dismissed_healthchecks = wanted;
+    note_settings(
+        call,
+        "health_settings",
+        "dismissed_healthchecks",
+        &json!(wanted.unwrap_or_default()),
+    );
+    call.state.dismissed_healthchecks = Some(written);
     call.updated("health_settings", call.state.deployment_id);
-    get_health(call)
+    Ok(Answer::json(200, &body))
 }
 
 fn replicas(call: &mut Call<'_>) -> Outcome {

@@ -25,6 +25,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get(IN_ORGANIZATION, list_in_organization).gate(THEN),
     Route::post(IN_ORGANIZATION, create).gate(THEN),
     Route::get("/api/v2/organizations/{organization}/groups/{groupName}", get_by_name).gate(THEN),
+    Route::get("/api/v2/organizations/{organization}/groups/{groupName}/*", below_name).gate(THEN),
 ];
 
 fn list(call: &mut Call<'_>) -> Outcome {
@@ -107,6 +108,15 @@ fn get_by_name(call: &mut Call<'_>) -> Outcome {
         200,
         &call.state.group_shown(&call.rights, group, MemberOrder::Table),
     ))
+}
+
+/// The group in a path is looked up before it shows that the path leads nowhere (recording 21).
+fn below_name(call: &mut Call<'_>) -> Outcome {
+    if call.param("groupName").is_empty() && call.state.traits().empty_group_name_is_400 {
+        return Err(Answer::message(400, "Missing group name in URL"));
+    }
+    get_by_name(call)?;
+    Err(Answer::route_not_found())
 }
 
 fn members(call: &mut Call<'_>) -> Outcome {

@@ -20,6 +20,7 @@ pub(super) static ROUTES: &[Route] = &[
     Route::patch("/api/v2/settings/idpsync/organization/config", patch_site_config).newer(),
     Route::patch("/api/v2/settings/idpsync/organization/mapping", patch_site_mapping).newer(),
     Route::get("/api/v2/settings/idpsync/available-fields", available_fields).newer(),
+    Route::get("/api/v2/settings/idpsync/field-values", field_values).newer(),
     Route::get(GROUPS, get_groups),
     Route::patch(GROUPS, patch_groups),
     Route::patch(
@@ -183,8 +184,14 @@ fn in_organization(call: &Call<'_>) -> Result<Uuid, Answer> {
 
 fn available_fields(call: &mut Call<'_>) -> Outcome {
     site(call)?;
-    // No user has signed in through an IdP: nothing is known, and that is `null` (recording 06).
-    Ok(Answer::json(200, &Value::Null))
+    // As long as nobody has signed in nothing is known, and that is `null` (recording 06).
+    Ok(Answer::json(200, &call.state.seen_claims()))
+}
+
+fn field_values(call: &mut Call<'_>) -> Outcome {
+    site(call)?;
+    let claim = call.query("claimField").unwrap_or_default();
+    Ok(Answer::json(200, &call.state.seen_values(claim)))
 }
 
 fn get_site(call: &mut Call<'_>) -> Outcome {

@@ -5,10 +5,13 @@ use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
 use crate::audit::Note;
-use crate::router::{Call, Gate, Route};
-use crate::state::{Member, User};
+use crate::router::{Call, Route};
+use crate::state::{Member, PREBUILDS_USER, User};
 
 const MEMBER: &str = "/api/v2/organizations/{organization}/members/{user}";
+
+const ORGANIZATION_SYNC: &str = "Organization sync is enabled for OIDC users, meaning manual organization assignment is \
+                                 not allowed for this user. Have the user re-login to refresh their organizations.";
 
 pub(super) static ROUTES: &[Route] = &[
     Route::get("/api/v2/organizations/{organization}/members", list),
@@ -20,18 +23,18 @@ pub(super) static ROUTES: &[Route] = &[
     Route::get(
         "/api/v2/organizations/{organization}/members/{user}/workspace-quota",
         quota,
-    )
-    .gate(Gate::Then("template_rbac")),
-    Route::get("/api/v2/workspace-quota/{user}", quota_of_default).gate(Gate::Then("template_rbac")),
+    ),
+    Route::get("/api/v2/workspace-quota/{user}", quota_of_default),
 ];
 
 fn readable<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<(&'a Member, &'a User)> {
     let all = call.rights.member_read(organization);
+    let deleted_too = !call.state.traits().deleted_user_leaves;
     let members = call.state.members.of_organization(organization);
     let mut found: Vec<_> = members
         .filter(|member| all || member.user_id == call.me)
         .filter_map(|member| call.state.users.get(&member.user_id).map(|user| (member, user)))
-        .filter(|(_, user)| !user.deleted)
+        .filter(|(_, user)| deleted_too || !user.deleted)
         .collect();
     found.sort_by_key(|(member, _)| member.seq);
     found
@@ -69,7 +72,18 @@ fn get(call: &mut Call<'_>) -> Outcome {
 
 fn add(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
+    if call.param("user") == PREBUILDS_USER.to_string() && call.state.traits().system_user_in_groups {
+        return add_system_user(call, organization);
+    }
     let user = call.user()?.clone();
+    if user.login_type == "oidc" && call.state.organization_sync_is_on() {
+        let name = user.username;
+        let detail = format!(
+            "User {name} is an OIDC user and organization sync is enabled. Ask an administrator to resolve the membership in \
+             your external IDP."
+        );
+        return Err(Answer::detail(400, ORGANIZATION_SYNC, detail));
+    }
     if !call.rights.member_write(organization) {
         return Err(Answer::not_found());
     }
@@ -96,6 +110,19 @@ fn add(call: &mut Call<'_>) -> Outcome {
     answer(call, organization, user.id)
 }
 
+/// The system user may be put into an organization, and is shown nowhere (recording 25).
+fn add_system_user(call: &mut Call<'_>, organization: Uuid) -> Outcome {
+    if !call.rights.member_write(organization) {
+        return Err(Answer::not_found());
+    }
+    call.state.insert_member(organization, PREBUILDS_USER);
+    call.created("organization_member", format!("{organization}/{PREBUILDS_USER}"));
+    let note = Note::new("organization_member", "create", PREBUILDS_USER, "prebuilds");
+    call.note = Some(note.within(organization));
+    noted(call, organization, PREBUILDS_USER);
+    answer(call, organization, PREBUILDS_USER)
+}
+
 fn remove(call: &mut Call<'_>) -> Outcome {
     let member = call.member()?;
     let (organization, user) = (member.organization_id, member.user_id);
@@ -112,8 +139,15 @@ fn remove(call: &mut Call<'_>) -> Outcome {
 }
 
 fn set_roles(call: &mut Call<'_>) -> Outcome {
-    let member = call.member()?;
-    let (organization, user) = (member.organization_id, member.user_id);
+    let (organization, user) = if call.state.traits().roles_of_unseen_members {
+        let organization = call.organization()?;
+        let user = call.state.find_user(call.param("user"), call.me).map(|user| user.id);
+        let member = user.and_then(|user| call.state.members.get(&(organization, user)));
+        (organization, member.ok_or_else(Answer::not_found)?.user_id)
+    } else {
+        let member = call.member()?;
+        (member.organization_id, member.user_id)
+    };
     note(call, "write", organization, user);
     if user == call.me {
         return Err(Answer::detail(
@@ -121,6 +155,16 @@ fn set_roles(call: &mut Call<'_>) -> Outcome {
             "You cannot change your own organization roles.",
             "Another user with the appropriate permissions must change your roles.",
         ));
+    }
+    let from_provider = call
+        .state
+        .users
+        .get(&user)
+        .is_some_and(|user| user.login_type == "oidc");
+    if from_provider && call.state.role_sync_is_on(organization) {
+        let detail = "'User Role Field' is set in the organization settings. Ask an administrator to adjust or disable these \
+                      settings.";
+        return Err(Answer::detail(400, call.state.traits().role_sync_refusal, detail));
     }
     let roles = call.fields("UpdateRoles")?.strings("roles")?;
     for role in &roles {
@@ -143,19 +187,26 @@ fn set_roles(call: &mut Call<'_>) -> Outcome {
         .get(&(organization, user))
         .map(|found| found.roles.clone())
         .unwrap_or_default();
-    let mut changed = roles
-        .iter()
-        .filter(|role| !previous.contains(role))
-        .chain(previous.iter().filter(|role| !roles.contains(role)));
-    if !call.rights.member_write(organization)
-        || !changed.all(|role| call.rights.may_assign_organization_role(organization, role))
-    {
+    if !call.rights.member_write(organization) {
         return Err(call.forbidden());
+    }
+    let given = roles.iter().filter(|role| !previous.contains(role));
+    let taken = previous.iter().filter(|role| !roles.contains(role));
+    let mut changed = given.chain(taken);
+    if let Some(role) = changed.find(|role| !call.rights.may_assign_organization_role(organization, role)) {
+        return Err(not_assignable(call, organization, role));
     }
     call.state.set_member_roles(organization, user, roles);
     noted(call, organization, user);
     call.updated("organization_member", format!("{organization}/{user}"));
     answer(call, organization, user)
+}
+
+/// The newer servers call a custom role by another name here than by its own (recording 26).
+fn not_assignable(call: &Call<'_>, organization: Uuid, role: &str) -> Answer {
+    let custom = call.state.custom_role(organization, role).is_some();
+    let shown = if custom { "custom-organization-role" } else { role };
+    Answer::message(400, format!("not authorized to assign role \"{shown}:{organization}\""))
 }
 
 fn note(call: &mut Call<'_>, action: &'static str, organization: Uuid, user: Uuid) {
@@ -193,11 +244,14 @@ fn quota_of_default(call: &mut Call<'_>) -> Outcome {
     Ok(quota_json(call, call.state.default_organization(), user))
 }
 
-fn quota_json(call: &Call<'_>, organization: Uuid, user: Uuid) -> Answer {
-    Answer::json(
-        200,
-        &json!({ "credits_consumed": 0, "budget": call.state.budget(organization, user) }),
-    )
+/// Without the feature there is no budget (recording 20).
+fn quota_json(call: &mut Call<'_>, organization: Uuid, user: Uuid) -> Answer {
+    let budget = if call.state.feature_enabled("template_rbac") {
+        call.state.budget(organization, user)
+    } else {
+        -1
+    };
+    Answer::json(200, &json!({ "credits_consumed": 0, "budget": budget }))
 }
 
 fn answer(call: &Call<'_>, organization: Uuid, user: Uuid) -> Outcome {

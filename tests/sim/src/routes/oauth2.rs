@@ -47,12 +47,9 @@ fn in_path(call: &Call<'_>) -> Result<OAuth2App, Answer> {
 
 fn list(call: &mut Call<'_>) -> Outcome {
     available(call)?;
-    let body: Value = call
-        .state
-        .oauth2_apps
-        .iter()
-        .map(|app| call.state.oauth2_app_json(app))
-        .collect();
+    let mut apps: Vec<_> = call.state.oauth2_apps.iter().collect();
+    apps.sort_by_key(|app| (&app.name, app.id));
+    let body: Value = apps.into_iter().map(|app| call.state.oauth2_app_json(app)).collect();
     Ok(Answer::json(200, &body))
 }
 
@@ -78,7 +75,19 @@ fn wanted(call: &Call<'_>, owner: &'static str, id: Uuid) -> Result<OAuth2App, A
 }
 
 fn watched(app: &OAuth2App) -> crate::audit::Fields {
-    let watched = json!({ "id": app.id, "name": app.name, "callback_url": app.callback_url, "icon": app.icon });
+    let watched = json!({
+        "name": app.name,
+        "callback_url": app.callback_url,
+        "icon": app.icon,
+        "client_type": "confidential",
+        "contacts": [],
+        "dynamically_registered": { "Bool": false, "Valid": true },
+        "grant_types": ["authorization_code", "refresh_token"],
+        "redirect_uris": [],
+        "registration_access_token": "none",
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "client_secret_post",
+    });
     watched.as_object().cloned().unwrap_or_default()
 }
 
@@ -97,8 +106,8 @@ fn create(call: &mut Call<'_>) -> Outcome {
 fn put(call: &mut Call<'_>) -> Outcome {
     let before = in_path(call)?;
     let id = before.id;
-    let app = wanted(call, "PutOAuth2ProviderAppRequest", id)?;
     call.note = Some(Note::new("oauth2_provider_app", "write", id, &before.name).before(watched(&before)));
+    let app = wanted(call, "PutOAuth2ProviderAppRequest", id)?;
     if !call.rights.deployment_write() {
         return Err(forbidden("updating OAuth2 application"));
     }
@@ -113,7 +122,8 @@ fn put(call: &mut Call<'_>) -> Outcome {
 fn delete(call: &mut Call<'_>) -> Outcome {
     let app = in_path(call)?;
     let id = app.id;
-    call.note = Some(Note::new("oauth2_provider_app", "delete", id, &app.name).before(watched(&app)));
+    let note = Note::new("oauth2_provider_app", "delete", id, &app.name).before(watched(&app));
+    call.note = Some(note);
     if !call.rights.deployment_write() {
         return Err(forbidden("deleting OAuth2 application"));
     }
@@ -129,10 +139,8 @@ fn secrets(call: &mut Call<'_>) -> Outcome {
         return Err(forbidden("getting OAuth2 client secrets"));
     }
     let secrets = call.state.oauth2_secrets.iter().filter(|secret| secret.app == app.id);
-    let shown = secrets.map(|secret| {
-        let end: String = secret.full.chars().skip(secret.full.len().saturating_sub(6)).collect();
-        json!({ "id": secret.id, "last_used_at": null, "client_secret_truncated": end })
-    });
+    let shown =
+        secrets.map(|secret| json!({ "id": secret.id, "last_used_at": null, "client_secret_truncated": secret.end() }));
     Ok(Answer::json(200, &shown.collect::<Vec<_>>()))
 }
 
@@ -143,7 +151,12 @@ fn create_secret(call: &mut Call<'_>) -> Outcome {
     }
     let secret = call.state.insert_oauth2_secret(app.id);
     call.created("oauth2_provider_app_secret", secret.id);
-    call.note = Some(Note::new("oauth2_provider_app_secret", "create", secret.id, ""));
+    call.note = Some(Note::new(
+        "oauth2_provider_app_secret",
+        "create",
+        secret.id,
+        &secret.end(),
+    ));
     Ok(Answer::json(
         201,
         &json!({ "id": secret.id, "client_secret_full": secret.full }),
@@ -153,19 +166,16 @@ fn create_secret(call: &mut Call<'_>) -> Outcome {
 fn delete_secret(call: &mut Call<'_>) -> Outcome {
     let app = in_path(call)?;
     let id = call.uuid("secretID")?;
-    let secret = call
-        .state
-        .oauth2_secrets
-        .iter()
-        .find(|secret| secret.id == id)
-        .ok_or_else(Answer::not_found)?;
+    // Who may not see secrets finds none (recording 28).
+    let sees = call.rights.deployment_write();
+    let mut secrets = call.state.oauth2_secrets.iter();
+    let secret = secrets.find(|secret| secret.id == id).filter(|_| sees);
+    let secret = secret.ok_or_else(Answer::not_found)?;
     if secret.app != app.id {
         return Err(Answer::message(400, "App ID does not match secret app ID."));
     }
-    call.note = Some(Note::new("oauth2_provider_app_secret", "delete", id, ""));
-    if !call.rights.deployment_write() {
-        return Err(forbidden("deleting OAuth2 client secret"));
-    }
+    let note = Note::new("oauth2_provider_app_secret", "delete", id, &secret.end());
+    call.note = Some(note);
     call.state.oauth2_secrets.retain(|secret| secret.id != id);
     call.deleted("oauth2_provider_app_secret", id);
     Ok(Answer::empty(204))

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
 use crate::clock::rfc3339;
-use crate::router::{Call, Gate, Route};
+use crate::router::{Access, Call, Gate, Route};
 use crate::state::ProvisionerKey;
 
 const KEYS: &str = "/api/v2/organizations/{organization}/provisionerkeys";
@@ -21,7 +21,15 @@ pub(super) static ROUTES: &[Route] = &[
         delete,
     )
     .gate(Gate::ProvisionerKeys),
-    Route::get("/api/v2/organizations/{organization}/provisionerdaemons", daemons),
+    Route::delete(
+        "/api/v2/organizations/{organization}/provisionerkeys/{provisionerkey}/*",
+        below_key,
+    )
+    .gate(Gate::ProvisionerKeys),
+    Route::get("/api/v2/provisionerkeys/{provisionerkey}", by_itself)
+        .access(Access::Anyone)
+        .newer(),
+    Route::get("/api/v2/organizations/{organization}/provisionerdaemons", daemons).gate(Gate::ProvisionerDaemons),
 ];
 
 /// Daemons that signed in as a user hang on a key that every deployment has (recording 07).
@@ -38,9 +46,11 @@ fn key_json(key: &ProvisionerKey) -> Value {
     })
 }
 
+/// The keys that the caller may see; who may see none gets none, and no refusal (recording 27).
 fn keys_of<'a>(call: &'a Call<'_>, organization: Uuid) -> Vec<&'a ProvisionerKey> {
     let keys = call.state.provisioner_keys.iter();
-    let mut keys: Vec<_> = keys.filter(|key| key.organization_id == organization).collect();
+    let sees = call.rights.provisioner_key_read(organization);
+    let mut keys: Vec<_> = keys.filter(|key| sees && key.organization_id == organization).collect();
     if call.state.traits().provisioner_keys_by_name {
         keys.sort_by_key(|key| &key.name);
     }
@@ -107,20 +117,43 @@ fn by_key(call: &mut Call<'_>) -> Outcome {
 }
 
 fn daemons(call: &mut Call<'_>) -> Outcome {
-    call.organization()?;
+    let organization = call.organization()?;
+    if !call.rights.provisioner_daemon_read(organization) {
+        return Err(Answer::not_found());
+    }
     Ok(Answer::json(200, &json!([])))
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
     let name = call.param("provisionerkey").to_lowercase();
-    let writes = call.rights.provisioner_key_write(organization);
-    let keys = &mut call.state.provisioner_keys;
-    let found = keys
-        .iter()
-        .position(|key| key.organization_id == organization && key.name == name)
-        .filter(|_| writes);
-    let key = found.map(|index| keys.remove(index)).ok_or_else(Answer::not_found)?;
-    call.deleted("provisioner_key", key.id);
+    let id = keys_of(call, organization)
+        .into_iter()
+        .find(|key| key.name == name)
+        .map(|key| key.id)
+        .ok_or_else(Answer::not_found)?;
+    if !call.rights.provisioner_key_write(organization) {
+        return Err(Answer::internal_forbidden());
+    }
+    call.state.provisioner_keys.retain(|key| key.id != id);
+    call.deleted("provisioner_key", id);
     Ok(Answer::empty_json(204))
+}
+
+/// The key in a path is looked up before it shows that the path leads nowhere (recording 27).
+fn below_key(call: &mut Call<'_>) -> Outcome {
+    let organization = call.organization()?;
+    let name = call.param("provisionerkey").to_lowercase();
+    if keys_of(call, organization).iter().any(|key| key.name == name) {
+        return Err(Answer::route_not_found());
+    }
+    Err(Answer::not_found())
+}
+
+/// Whoever has a key may look at it.
+fn by_itself(call: &mut Call<'_>) -> Outcome {
+    let shown = call.header("coder-provisioner-daemon-key").unwrap_or_default();
+    let key = call.state.provisioner_keys.iter().find(|key| key.key == shown);
+    let key = key.ok_or_else(|| Answer::message(401, "provisioner daemon key invalid"))?;
+    Ok(Answer::json(200, &key_json(key)))
 }

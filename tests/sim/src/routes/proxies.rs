@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
-use crate::audit::Note;
+use crate::audit::{Fields as Watched, Note};
 use crate::router::{Call, Gate, Route};
 use crate::state::audited_proxy;
 use crate::validate::Checks;
@@ -98,7 +98,11 @@ fn create(call: &mut Call<'_>) -> Outcome {
 fn patch(call: &mut Call<'_>) -> Outcome {
     let primary = is_primary(call);
     let target = if primary { Uuid::nil() } else { in_path(call)? };
-    note(call, "write", target);
+    if primary {
+        note_primary(call, "write");
+    } else {
+        note(call, "write", target);
+    }
     let fields = call.fields("PatchWorkspaceProxy")?;
     let (body_id, name) = (fields.uuid("id")?, fields.string("name")?);
     let (display_name, icon) = (fields.string("display_name")?, fields.string("icon")?);
@@ -115,6 +119,8 @@ fn patch(call: &mut Call<'_>) -> Outcome {
     if primary {
         call.state.primary_display_name = display_name;
         call.state.primary_icon = icon;
+        let after = primary_audited(call);
+        call.noted_after(after);
         call.updated("workspace_proxy", call.state.deployment_id);
         return Ok(Answer::json(
             200,
@@ -147,6 +153,26 @@ fn patch(call: &mut Call<'_>) -> Outcome {
     Ok(Answer::json(200, &body))
 }
 
+fn primary_audited(call: &Call<'_>) -> Watched {
+    let (display_name, icon) = (&call.state.primary_display_name, &call.state.primary_icon);
+    let fields = [
+        ("id", json!(call.state.deployment_id)),
+        ("name", json!("primary")),
+        ("display_name", json!(display_name)),
+        ("icon", json!(icon)),
+    ];
+    fields
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+}
+
+/// The server's own proxy is an object of the log too, even where nothing can be done to it (counts of recording 14).
+fn note_primary(call: &mut Call<'_>, action: &'static str) {
+    let before = primary_audited(call);
+    call.note = Some(Note::new("workspace_proxy", action, call.state.deployment_id, "primary").before(before));
+}
+
 fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
     if let Some(proxy) = call.state.proxies.get(&id) {
         call.note = Some(Note::new("workspace_proxy", action, id, &proxy.name).before(audited_proxy(proxy)));
@@ -155,6 +181,7 @@ fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
 
 fn delete(call: &mut Call<'_>) -> Outcome {
     if is_primary(call) {
+        note_primary(call, "delete");
         return Err(Answer::message(400, "Cannot delete primary proxy"));
     }
     let id = in_path(call)?;

@@ -38,22 +38,14 @@ fn put(call: &mut Call<'_>) -> Outcome {
     if id != call.me && !call.rights.user_write() {
         return Err(Answer::not_found());
     }
-    let normal = match parse(&schedule) {
-        Ok(parsed) => parsed.raw(),
-        // The handler does not expect a bad schedule: an internal error (recording 08).
-        Err(problem) => {
-            return Err(Answer::internal(format!(
-                "parse daily schedule {schedule:?}: validate daily schedule: {problem}"
-            )));
-        }
-    };
+    // The handler does not expect a bad schedule: an internal error (recording 08).
+    let normal = parse(&schedule).map_err(Answer::internal)?.raw;
     let body = answer(call, &normal, true);
     // The user's `updated_at` stays (recordings 08 and 10).
     call.state.edit_user(id, |user| user.quiet_hours = Some(normal));
     call.updated("quiet_hours", id);
-    if let Some(user) = call.state.users.get(&id) {
-        call.noted_after(audited_user(user));
-    }
+    // What the user is afterwards is never noted: all of it reads as gone (recording 24).
+    call.noted_after(crate::audit::Fields::new());
     Ok(Answer::json(200, &body))
 }
 
@@ -61,44 +53,47 @@ struct Daily {
     zone: String,
     hour: i8,
     minute: i8,
+    /// As it is stored: with a zone, and single spaces.
+    raw: String,
 }
 
-impl Daily {
-    fn raw(&self) -> String {
-        format!("CRON_TZ={} {} {} * * *", self.zone, self.minute, self.hour)
-    }
-}
-
-fn parse(schedule: &str) -> Result<Daily, &'static str> {
+/// The schedule, or what the server says is wrong with it.
+fn parse(schedule: &str) -> Result<Daily, String> {
+    let invalid = |problem: &str| {
+        Err(format!(
+            "parse daily schedule {schedule:?}: validate daily schedule: {problem}"
+        ))
+    };
     let (zone, fields) = match schedule.strip_prefix("CRON_TZ=").and_then(|rest| rest.split_once(' ')) {
         Some((zone, fields)) => (zone, fields),
         None => ("UTC", schedule),
     };
     let fields: Vec<&str> = fields.split_whitespace().collect();
     let [minute, hour, rest @ ..] = fields.as_slice() else {
-        return Err("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
+        return invalid("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
     };
     if rest.len() != 3 {
-        return Err("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
+        return invalid("expected schedule to consist of 5 fields with an optional CRON_TZ=<timezone> prefix");
     }
     if rest != ["*", "*", "*"] {
-        return Err("expected day-of-month, month and day-of-week to be *");
+        return invalid("expected day-of-month, month and day-of-week to be *");
     }
-    let one_time = "expected exactly one time a day";
-    let hour = hour
-        .parse()
-        .ok()
-        .filter(|hour| (0..24).contains(hour))
-        .ok_or(one_time)?;
-    let minute = minute
-        .parse()
-        .ok()
-        .filter(|minute| (0..60).contains(minute))
-        .ok_or(one_time)?;
+    if TimeZone::get(zone).is_err() {
+        return Err(format!(
+            "parse daily schedule {schedule:?}: parse schedule: provided bad location {zone}: unknown time zone {zone}"
+        ));
+    }
+    let number = |text: &str, below: i8| text.parse().ok().filter(|number| (0..below).contains(number));
+    let (Some(hour_number), Some(minute_number)) = (number(hour, 24), number(minute, 60)) else {
+        return Err(format!(
+            "daily schedule {schedule:?} has more than one time: cron({minute} {hour})"
+        ));
+    };
     Ok(Daily {
+        raw: format!("CRON_TZ={zone} {minute} {hour} * * *"),
         zone: zone.to_owned(),
-        hour,
-        minute,
+        hour: hour_number,
+        minute: minute_number,
     })
 }
 

@@ -1,6 +1,7 @@
 //! The first user, and signing in.
 
 use serde_json::json;
+use uuid::Uuid;
 
 use crate::answer::{Answer, Outcome};
 use crate::audit::Note;
@@ -80,10 +81,16 @@ fn login(call: &mut Call<'_>) -> Outcome {
         .done()?;
     let user = call.state.user_by_email(&email);
     let user = user.filter(|user| user.login_type == "password" && user.password == password);
-    let Some(user) = user else {
+    let known = call.state.user_by_email(&email).map(|user| user.id);
+    let found = user.map(|user| (user.id, user.status));
+    if let Some(id) = known {
+        // Whoever tries to sign in is the one the log names; a refusal is about no object.
+        call.me = id;
+        call.note = Some(Note::new("api_key", "login", Uuid::nil(), ""));
+    }
+    let Some((id, status)) = found else {
         return Err(Answer::message(401, "Incorrect email or password."));
     };
-    let (id, status) = (user.id, user.status);
     match status {
         UserStatus::Suspended => {
             return Err(Answer::message(
@@ -102,8 +109,6 @@ fn login(call: &mut Call<'_>) -> Outcome {
         UserStatus::Active => {}
     }
     let token = call.state.insert_api_key(id, NewApiKey::session("password"));
-    // Whoever signs in is the one the log names.
-    call.me = id;
     call.note = Some(Note::new("api_key", "login", id, ""));
     Ok(Answer::json(201, &json!({ "session_token": token })))
 }

@@ -140,10 +140,13 @@ fn create(call: &mut Call<'_>) -> Outcome {
     let name = fields.string("token_name")?;
     let lifetime = lifetime(call, &fields, user)?;
     let scopes = scopes(call, &fields)?;
-    call.note = Some(Note::new("api_key", "create", id, &name));
     // Only an owner makes tokens for others.
     if id != call.me && !call.rights.is_owner() {
         let detail = format!("insert API key: {RBAC_FORBIDDEN}");
+        return Err(Answer::detail(500, "Failed to create API key.", detail));
+    }
+    if call.state.users.get(&id).is_some_and(|user| user.deleted) {
+        let detail = "insert API key: pq: Cannot create API key for deleted user";
         return Err(Answer::detail(500, "Failed to create API key.", detail));
     }
     let mut keys = call.state.api_keys.values();

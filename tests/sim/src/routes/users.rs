@@ -3,10 +3,11 @@
 use serde_json::json;
 use uuid::Uuid;
 
+use super::user_changes::may_assign;
 use crate::answer::{Answer, Outcome};
 use crate::audit::Note;
 use crate::router::{Call, Route};
-use crate::state::{NewUser, User, UserStatus, audited_user, site_role};
+use crate::state::{NewUser, User, UserStatus, audited_user};
 use crate::validate::{self, Checks};
 
 const USER: &str = "/api/v2/users/{user}";
@@ -16,11 +17,6 @@ pub(super) static ROUTES: &[Route] = &[
     Route::post("/api/v2/users", create),
     Route::get(USER, get),
     Route::delete(USER, delete),
-    Route::put("/api/v2/users/{user}/profile", profile),
-    Route::put("/api/v2/users/{user}/roles", roles),
-    Route::put("/api/v2/users/{user}/status/suspend", suspend),
-    Route::put("/api/v2/users/{user}/status/activate", activate),
-    Route::put("/api/v2/users/{user}/password", password),
 ];
 
 fn list(call: &mut Call<'_>) -> Outcome {
@@ -67,35 +63,47 @@ fn get(call: &mut Call<'_>) -> Outcome {
 
 fn create(call: &mut Call<'_>) -> Outcome {
     let fields = call.fields("CreateUserRequestWithOrgs")?;
+    let newer = call.state.traits().unknown_user_is_404;
     let (email, username) = (fields.string("email")?, fields.string("username")?);
     let (name, password) = (fields.string("name")?, fields.string("password")?);
-    let service_account = fields.boolean("service_account")? && call.state.traits().unknown_user_is_404;
+    let service_account = newer && fields.boolean("service_account")?;
     let mut checks = Checks::new();
-    if !service_account {
+    if email.is_empty() && newer {
+        checks = checks.tag("email", "required_unless", "", service_account);
+    } else {
         checks = checks.required_tag("email", "email", &email, validate::email);
     }
     checks
         .required_tag("username", "username", &username, validate::name)
         .optional_tag("name", "user_real_name", &name, validate::real_name)
         .done()?;
+    let organizations = organizations(call, &fields)?;
     if !call.rights.user_write() {
         return Err(Answer::message(403, "You are not authorized to create users."));
     }
-    let organizations = organizations(call, &fields)?;
-    let login_type = match fields.string("login_type")? {
-        given if !given.is_empty() => given,
-        _ if service_account => "none".to_owned(),
-        _ => "password".to_owned(),
+    let login_type = fields.string("login_type")?;
+    let login_type = if service_account {
+        check_service_account(call, &email, &password, &login_type)?;
+        "none".to_owned()
+    } else {
+        let login_type = if login_type.is_empty() {
+            "password".to_owned()
+        } else {
+            login_type
+        };
+        check_login(call, &login_type, &password)?;
+        login_type
     };
-    check_login(call, &login_type, &password, service_account)?;
     if call.state.user_by_name(&username).is_some() || call.state.user_by_email(&email).is_some() {
         return Err(Answer::message(409, "User already exists."));
     }
     let status = match fields.string("user_status")?.as_str() {
-        "active" => UserStatus::Active,
-        "suspended" => UserStatus::Suspended,
+        "active" if newer => UserStatus::Active,
+        "suspended" if newer => UserStatus::Suspended,
         _ => UserStatus::Dormant,
     };
+    let roles = if newer { fields.strings("roles")? } else { Vec::new() };
+    may_assign(call, roles.iter())?;
     let name = name.trim().to_owned();
     let new = NewUser {
         username,
@@ -108,6 +116,7 @@ fn create(call: &mut Call<'_>) -> Outcome {
         organizations,
     };
     let id = call.state.insert_user(new);
+    call.state.edit_user(id, |user| user.roles = roles);
     call.created("user", id);
     note(call, "create", id);
     if let Some(note) = &mut call.note {
@@ -144,35 +153,36 @@ fn organizations(call: &Call<'_>, fields: &crate::json::Fields) -> Result<Vec<Uu
     Ok(found)
 }
 
-fn check_login(call: &mut Call<'_>, login_type: &str, password: &str, service_account: bool) -> Result<(), Answer> {
-    if service_account {
-        if !call.state.feature_enabled("service_accounts") {
-            return Err(Answer::not_entitled("service_accounts"));
-        }
-        if !password.is_empty() || login_type != "none" {
-            return Err(Answer::message(
-                400,
-                "Service accounts cannot have a password or a login type.",
-            ));
-        }
+fn check_service_account(call: &mut Call<'_>, email: &str, password: &str, login_type: &str) -> Result<(), Answer> {
+    let problem = if !call.state.feature_enabled("service_accounts") {
+        return Err(Answer::not_entitled("service_accounts"));
+    } else if !email.is_empty() {
+        "Email cannot be set for service accounts."
+    } else if !password.is_empty() {
+        "Password cannot be set for service accounts."
+    } else if !matches!(login_type, "" | "none") {
+        "Service accounts must use login type 'none'."
+    } else {
         return Ok(());
-    }
+    };
+    Err(Answer::message(400, problem))
+}
+
+fn check_login(call: &Call<'_>, login_type: &str, password: &str) -> Result<(), Answer> {
     match login_type {
-        "password" if !validate::password(password) => {
+        "password" => validate::password(password).map_err(|detail| {
             let message = if call.state.traits().verbose_users {
                 "Password not strong enough!"
             } else {
                 "Password is invalid"
             };
-            let detail = "insecure password, try including more special characters, using lowercase letters, using \
-                          uppercase letters, using numbers or using a longer password";
-            Err(Answer::validations(400, message, &[("password", detail.to_owned())]))
-        }
-        "password" => Ok(()),
+            Answer::validations(400, message, &[("password", detail)])
+        }),
         _ if !password.is_empty() => Err(Answer::message(
             400,
-            "Password cannot be set for non-password authentication.",
+            format!("Password cannot be set for non-password ({login_type:?}) authentication."),
         )),
+        "oidc" if call.state.process.configuration.identity_provider => Ok(()),
         "oidc" => Err(Answer::message(
             400,
             "You must configure OIDC before creating OIDC users.",
@@ -183,123 +193,6 @@ fn check_login(call: &mut Call<'_>, login_type: &str, password: &str, service_ac
             format!("Unsupported login type {other:?} for manually creating new users."),
         )),
     }
-}
-
-fn profile(call: &mut Call<'_>) -> Outcome {
-    let id = call.user()?.id;
-    note(call, "write", id);
-    let fields = call.fields("UpdateUserProfileRequest")?;
-    let (username, name) = (fields.string("username")?, fields.string("name")?);
-    let avatar_url = fields.string("avatar_url")?;
-    Checks::new()
-        .required_tag("username", "username", &username, validate::name)
-        .optional_tag("name", "user_real_name", &name, validate::real_name)
-        .done()?;
-    if id != call.me && !call.rights.user_write() {
-        return Err(Answer::not_found());
-    }
-    if call.state.user_by_name(&username).is_some_and(|other| other.id != id) {
-        return Err(Answer::json(
-            409,
-            &json!({
-                "message": "A user with this username already exists.",
-                "validations": [{ "field": "username", "detail": "This value is already in use and should be unique." }],
-            }),
-        ));
-    }
-    let now = call.state.now();
-    call.state.edit_user(id, |user| {
-        user.username = username;
-        user.name = name;
-        user.avatar_url = avatar_url;
-        user.updated_at = now;
-    });
-    call.updated("user", id);
-    noted(call, id);
-    answer(call, 200, id)
-}
-
-fn roles(call: &mut Call<'_>) -> Outcome {
-    let user = call.user()?;
-    let (id, before) = (user.id, user.roles.clone());
-    note(call, "write", id);
-    if id == call.me {
-        return Err(Answer::message(400, "You cannot change your own roles."));
-    }
-    let mut roles = call.fields("UpdateRoles")?.strings("roles")?;
-    for role in &roles {
-        if site_role(role).is_none() && role != "member" {
-            return Err(Answer::message(400, format!("{role:?} is not a supported role")));
-        }
-    }
-    roles.retain(|role| role != "member");
-    roles.sort();
-    roles.dedup();
-    let mut changed = roles
-        .iter()
-        .filter(|role| !before.contains(role))
-        .chain(before.iter().filter(|role| !roles.contains(role)));
-    if !call.rights.user_write() || !changed.all(|role| call.rights.may_assign_site_role(role)) {
-        return Err(call.forbidden());
-    }
-    call.state.edit_user(id, |user| user.roles = roles);
-    call.updated("user", id);
-    noted(call, id);
-    answer(call, 200, id)
-}
-
-fn suspend(call: &mut Call<'_>) -> Outcome {
-    let user = call.user()?;
-    if user.id == call.me {
-        return Err(Answer::message(400, "You cannot suspend yourself."));
-    }
-    if user.roles.iter().any(|role| role == "owner") {
-        return Err(Answer::message(
-            400,
-            "You cannot suspend a user with the \"owner\" role. You must remove the role first.",
-        ));
-    }
-    set_status(call, UserStatus::Suspended)
-}
-
-fn activate(call: &mut Call<'_>) -> Outcome {
-    set_status(call, UserStatus::Active)
-}
-
-fn set_status(call: &mut Call<'_>, status: UserStatus) -> Outcome {
-    let id = call.user()?.id;
-    note(call, "write", id);
-    if !call.rights.user_write() {
-        return Err(Answer::not_found());
-    }
-    call.state.set_user_status(id, status);
-    call.updated("user", id);
-    noted(call, id);
-    answer(call, 200, id)
-}
-
-fn password(call: &mut Call<'_>) -> Outcome {
-    let user = call.user()?.clone();
-    let wanted = call.fields("UpdateUserPasswordRequest")?.string("password")?;
-    if user.id != call.me && !call.rights.user_write() {
-        return Err(call.forbidden());
-    }
-    if user.login_type != "password" {
-        return Err(Answer::message(
-            400,
-            "Users without password login type cannot change their password.",
-        ));
-    }
-    if !validate::password(&wanted) {
-        let detail = "insecure password".to_owned();
-        return Err(Answer::validations(400, "Invalid password.", &[("password", detail)]));
-    }
-    if user.password == wanted {
-        return Err(Answer::message(400, "New password cannot match old password."));
-    }
-    call.state.edit_user(user.id, |user| user.password = wanted);
-    call.updated("user", user.id);
-    Ok(Answer::empty(204))
 }
 
 fn delete(call: &mut Call<'_>) -> Outcome {
@@ -324,19 +217,23 @@ fn delete(call: &mut Call<'_>) -> Outcome {
     Ok(Answer::message(200, "User has been deleted!"))
 }
 
-fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
+pub(super) fn note(call: &mut Call<'_>, action: &'static str, id: Uuid) {
     if let Some(user) = call.state.users.get(&id) {
         call.note = Some(Note::new("user", action, id, &user.username).before(audited_user(user)));
     }
 }
 
-fn noted(call: &mut Call<'_>, id: Uuid) {
+/// Notes what a user is now: the log calls it by the name it has then.
+pub(super) fn noted(call: &mut Call<'_>, id: Uuid) {
     if let Some(user) = call.state.users.get(&id) {
+        if let Some(note) = &mut call.note {
+            note.target.clone_from(&user.username);
+        }
         call.noted_after(audited_user(user));
     }
 }
 
-fn answer(call: &Call<'_>, status: u16, id: Uuid) -> Outcome {
+pub(super) fn answer(call: &Call<'_>, status: u16, id: Uuid) -> Outcome {
     let user = call.state.users.get(&id).ok_or_else(Answer::not_found)?;
     Ok(Answer::json(status, &call.state.user_shown(user)))
 }

@@ -109,7 +109,6 @@ pub(crate) fn audited_user(user: &User) -> Fields {
         "rbac_roles": user.roles,
         "status": user.status.name(),
         "deleted": user.deleted,
-        "avatar_url": user.avatar_url,
         // Users without a password get a random one: there is always a hash.
         "hashed_password": format!("hash of {}", user.password),
         "quiet_hours_schedule": user.quiet_hours.as_deref().unwrap_or_default(),

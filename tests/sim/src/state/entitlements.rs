@@ -247,7 +247,7 @@ impl State {
         }
     }
 
-    /// Whether requests are logged: as the feature says.
+    /// Whether requests are logged: as the feature says, and before a server has ever had it (recording 20).
     pub(crate) fn auditing(&mut self) -> bool {
         self.current_entitlements();
         self.process.auditing

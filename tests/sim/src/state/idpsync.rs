@@ -89,7 +89,8 @@ pub(crate) fn change_mapping(mapping: &mut Option<Mapping>, add: &[(String, Stri
         }
     }
     for (given, unwanted) in remove {
-        if let Some(Some(gets)) = entries.get_mut(given) {
+        // A claim that was not there is there afterwards, with nothing (recording 21).
+        if let Some(gets) = entries.entry(given.clone()).or_default() {
             gets.retain(|own| own != unwanted);
         }
     }

@@ -129,7 +129,10 @@ impl State {
     pub(crate) fn organization_blockers(&self, id: Uuid) -> Blockers {
         let workspaces = self.organizations.get(&id).map_or(0, |found| found.workspaces as usize);
         let groups = self.groups.of_organization(id).filter(|group| group.id != id).count();
-        let members = self.members.of_organization(id).count();
+        let members = self.members.of_organization(id);
+        let members = members
+            .filter(|member| self.users.contains_key(&member.user_id))
+            .count();
         let keys = self
             .provisioner_keys
             .iter()

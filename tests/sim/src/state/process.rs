@@ -38,7 +38,7 @@ impl Process {
             limiter: Limiter::default(),
             login_limiter: Limiter::default(),
             switched_off: BTreeSet::new(),
-            auditing: false,
+            auditing: true,
         }
     }
 }
@@ -50,6 +50,8 @@ pub(crate) struct Configuration {
     pub(crate) not_configured: BTreeSet<&'static str>,
     /// Whether the server reports to Coder's makers.
     pub(crate) telemetry: bool,
+    /// Whether users may come from an identity provider.
+    pub(crate) identity_provider: bool,
     /// Whether `GET /buildinfo` says that this is a workspace proxy.
     pub(crate) answers_as_proxy: bool,
     /// How long it takes a server to list a group: it fetches the members of each by themselves.
@@ -62,6 +64,7 @@ impl Default for Configuration {
         Self {
             not_configured: BTreeSet::from(["browser_only", "external_token_encryption", "scim"]),
             telemetry: false,
+            identity_provider: false,
             answers_as_proxy: false,
             time_per_listed_group: Duration::ZERO,
         }

@@ -1,5 +1,7 @@
 //! Roles of organizations, and their permissions.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -31,17 +33,37 @@ impl State {
         }
     }
 
+    /// What the custom roles of a user permit: organization, resource, action.
+    pub(crate) fn custom_permissions(&self, user: Uuid) -> HashSet<(Uuid, String, String)> {
+        let roles = self.custom_roles.iter().filter(|role| {
+            let member = self.members.get(&(role.organization_id, user));
+            member.is_some_and(|member| member.roles.contains(&role.name))
+        });
+        let text = |permission: &Value, name: &str| {
+            let text = permission.get(name).and_then(Value::as_str);
+            text.unwrap_or_default().to_owned()
+        };
+        let permissions = roles.flat_map(|role| {
+            let id = role.organization_id;
+            let permissions = role.organization_permissions.iter();
+            permissions.map(move |found| (id, text(found, "resource_type"), text(found, "action")))
+        });
+        permissions.collect()
+    }
+
+    pub(crate) fn custom_role(&self, organization_id: Uuid, name: &str) -> Option<&CustomRole> {
+        self.custom_roles
+            .iter()
+            .find(|role| role.organization_id == organization_id && role.name == name)
+    }
+
     /// The display name of a role of the organization, built in or custom.
     pub(crate) fn organization_role(&self, organization_id: Uuid, name: &str) -> Option<String> {
-        let custom = self
-            .custom_roles
-            .iter()
-            .find(|role| role.organization_id == organization_id && role.name == name);
-        if let Some(role) = custom {
+        if let Some(role) = self.custom_role(organization_id, name) {
             return Some(role.display_name.clone());
         }
         if name == "organization-member" {
-            return Some("Organization Member".to_owned());
+            return Some(String::new());
         }
         let mut roles = self.profile.organization_roles().iter();
         let built_in = roles.find(|role| role.get("name").and_then(Value::as_str) == Some(name))?;

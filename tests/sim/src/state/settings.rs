@@ -14,6 +14,16 @@ pub(crate) struct Banner {
 }
 
 impl Banner {
+    /// What is empty is left out of the one banner there was before there could be several.
+    pub(crate) fn as_answered(&self) -> Value {
+        let texts = [("message", &self.message), ("background_color", &self.background_color)];
+        let texts = texts.into_iter().filter(|(_, text)| !text.is_empty());
+        std::iter::once(("enabled", json!(self.enabled)))
+            .chain(texts.map(|(name, text)| (name, json!(text))))
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
+    }
+
     pub(crate) fn json(&self) -> Value {
         json!({ "enabled": self.enabled, "message": self.message, "background_color": self.background_color })
     }
@@ -34,6 +44,13 @@ pub(crate) struct OAuth2Secret {
     pub(crate) id: Uuid,
     pub(crate) app: Uuid,
     pub(crate) full: String,
+}
+
+impl OAuth2Secret {
+    /// The part of it that is shown again.
+    pub(crate) fn end(&self) -> String {
+        self.full.chars().skip(self.full.len().saturating_sub(6)).collect()
+    }
 }
 
 impl State {

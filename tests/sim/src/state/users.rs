@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::State;
@@ -63,6 +64,10 @@ pub struct User {
     pub updated_at: Timestamp,
     /// When it last used the API.
     pub last_seen_at: Option<Timestamp>,
+    /// What the identity provider calls it.
+    pub subject: Option<String>,
+    /// The claims it last signed in with.
+    pub claims: Option<Value>,
     #[serde(skip)]
     pub(crate) password: String,
     /// How many workspaces it has: any block its deletion.
@@ -104,6 +109,8 @@ impl State {
             created_at: now,
             updated_at: now,
             last_seen_at: None,
+            subject: None,
+            claims: None,
             password: new.password,
             workspaces: 0,
             seq,
@@ -165,6 +172,7 @@ impl State {
 /// The display name of a site role that exists.
 pub(crate) fn site_role(name: &str) -> Option<&'static str> {
     match name {
+        "member" => Some("Member"),
         "owner" => Some("Owner"),
         "user-admin" => Some("User Admin"),
         "template-admin" => Some("Template Admin"),

@@ -10,6 +10,9 @@ use serde_json::Value;
 pub(crate) enum Recording {
     Main,
     V2_16_1,
+    PeopleMain,
+    PeopleV2_16_1,
+    Templates,
 }
 
 /// One file of a recording.
@@ -23,16 +26,30 @@ impl Recording {
         match self {
             Self::Main => "main",
             Self::V2_16_1 => "v2.16.1",
+            Self::PeopleMain => "people-main",
+            Self::PeopleV2_16_1 => "people-v2.16.1",
+            Self::Templates => "templates",
         }
     }
 
     /// A server nobody has used, started as the recorded one was.
     pub(crate) fn server(self) -> Builder {
         let profile = match self {
-            Self::Main => Profile::Main,
-            Self::V2_16_1 => Profile::V2_16_1,
+            Self::Main | Self::PeopleMain | Self::Templates => Profile::Main,
+            Self::V2_16_1 | Self::PeopleV2_16_1 => Profile::V2_16_1,
         };
-        Sim::builder(profile).empty()
+        let server = Sim::builder(profile).empty();
+        if self.is_about_people() {
+            return server
+                .identity_provider()
+                .configured("scim", true)
+                .configured("connection_log", false);
+        }
+        server
+    }
+
+    pub(crate) const fn is_about_people(self) -> bool {
+        matches!(self, Self::PeopleMain | Self::PeopleV2_16_1)
     }
 
     /// The parts in order.
