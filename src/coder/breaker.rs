@@ -24,7 +24,7 @@ pub enum BreakerState {
 /// When it opens and how often it probes.
 #[derive(Clone)]
 pub struct BreakerConfig {
-    /// Failures in a row until it opens.
+    /// Failures in a row until it opens. A call that was waited for in vain counts twice.
     pub threshold: u32,
     /// The first distance between probes; each further one is twice as long.
     pub first: Duration,
@@ -80,6 +80,18 @@ pub(super) enum Failure {
     /// Reached, but failed. May be the fault of this one path (a bug in its handler, an enormous list), so that the
     /// breaker opens only when another path fails as well.
     Answered,
+    /// Reached, and nothing came. The same, but it took so long that fewer are waited for.
+    Silent,
+}
+
+impl Failure {
+    /// How much it counts.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Unreachable | Self::Answered => 1,
+            Self::Silent => 2,
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -151,7 +163,7 @@ impl Breaker {
                 if count.failures == 0 {
                     path.clone_into(&mut count.path);
                 }
-                count.failures = count.failures.saturating_add(1);
+                count.failures = count.failures.saturating_add(failure.weight());
                 count.server |= failure == Failure::Unreachable || count.path != path;
                 if count.failures >= self.config.threshold && count.server {
                     *state = State::Open {

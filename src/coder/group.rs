@@ -149,7 +149,7 @@ impl Client {
 
     /// One group by id.
     pub async fn get_group(&self, id: GroupId) -> Result<Option<Group>, Error> {
-        absent_is_none(self.get(Path::new(ONE).segment(id)).await)
+        absent_is_none(self.get(Path::new(ONE).segment(id).growing()).await)
     }
 
     /// One group by name, case-sensitive.

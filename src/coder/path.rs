@@ -68,6 +68,7 @@ pub(super) struct Path {
     template: &'static str,
     segments: Vec<String>,
     query: Vec<(&'static str, String)>,
+    grows: bool,
 }
 
 impl Path {
@@ -78,6 +79,7 @@ impl Path {
             template,
             segments: Vec::new(),
             query: Vec::new(),
+            grows: false,
         }
     }
 
@@ -93,6 +95,18 @@ impl Path {
     pub(super) fn query(mut self, key: &'static str, value: impl fmt::Display) -> Self {
         self.query.push((key, value.to_string()));
         self
+    }
+
+    /// What it shows grows with the deployment, and so does the time that it takes.
+    #[must_use]
+    pub(super) fn growing(mut self) -> Self {
+        self.grows = true;
+        self
+    }
+
+    /// Whether what it shows grows with the deployment.
+    pub(super) fn grows(&self) -> bool {
+        self.grows
     }
 
     /// What names this endpoint in logs, metrics and errors.

@@ -53,7 +53,7 @@ impl Client {
 
     /// Reads a list that is never paged; `null` is an empty one.
     pub(super) async fn get_list<T: DeserializeOwned + Send + 'static>(&self, path: Path) -> Result<Vec<T>, Error> {
-        self.get::<List<T>>(path).await.map(|list| list.0)
+        self.get::<List<T>>(path.growing()).await.map(|list| list.0)
     }
 
     /// Makes a call and reads its answer.
@@ -136,7 +136,8 @@ impl Client {
         };
         let patience = match &body {
             Some(body) => inner.patience.for_write(body.len()),
-            None => inner.patience.for_read(&encoded),
+            None if path.grows() => inner.patience.for_list(&encoded),
+            None => inner.patience.usual(),
         };
         let began = Instant::now();
         let result = inner.send(call, &encoded, path.encode_query(), body, patience).await;
@@ -147,7 +148,7 @@ impl Client {
         match &result {
             Err(Error::Timeout { .. }) => {
                 attempt.hung();
-                if !method.writes() {
+                if path.grows() {
                     inner.patience.gave_up(&encoded, patience);
                 }
             }
@@ -156,7 +157,7 @@ impl Client {
             Ok(_) | Err(_) => attempt.answered(),
         }
         match &result {
-            Ok(_) if !method.writes() => inner.patience.took(&encoded, began.elapsed()),
+            Ok(_) if path.grows() => inner.patience.took(&encoded, began.elapsed()),
             Err(error) => match (error.class(), error.retry_after()) {
                 (Class::RateLimited, Some(wait)) if error.status() == Some(429) => {
                     inner.cool_downs.start(&encoded, wait);
@@ -179,9 +180,9 @@ fn failure(error: &Error) -> Option<Failure> {
         {
             None
         }
+        Error::Timeout { .. } => Some(Failure::Silent),
         Error::Answer(_)
         | Error::Gateway { .. }
-        | Error::Timeout { .. }
         | Error::Cut { .. }
         | Error::NotJson { .. }
         | Error::Redirect { .. } => Some(Failure::Answered),

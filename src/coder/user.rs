@@ -192,8 +192,9 @@ pub(super) async fn all_pages<T, F: Future<Output = Result<(Vec<T>, usize), Erro
     Err(Error::Torn { call })
 }
 
-/// The first page needs no offset.
+/// A page of a list. The first needs no offset.
 pub(super) fn from_offset(path: Path, offset: usize) -> Path {
+    let path = path.growing();
     if offset == 0 {
         path
     } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use coder_sim::{Fault, Method, Profile};
 use serde_json::json;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization};
+use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization, CoderWorkspaceProxy};
 
 use crate::support::{Coder, World, condition, ready, simulated_only};
 
@@ -139,5 +139,42 @@ async fn a_server_that_comes_back_is_noticed_without_anybody_asking() {
     sim.restart().await;
     world.wait::<CoderGroup>("backend", ready).await;
     assert!(sim.group("coder", "backend").is_some());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_route_that_hangs_holds_up_only_those_who_need_it() {
+    const PROXIES: &str = "/api/v2/workspaceproxies";
+    simulated_only!("needs faults");
+    let world = world("hangs", json!({})).await;
+    let sim = world.coder.sim();
+    sim.faults().add(Fault::on(Method::GET, PROXIES).hang());
+    let mark = sim.journal().mark();
+    for proxy in 0..40 {
+        let spec = json!({ "displayName": "P", "icon": "/p.png", "tokenSecret": { "name": format!("proxy-{proxy}") } });
+        world
+            .apply::<CoderWorkspaceProxy>(&format!("proxy-{proxy}"), spec)
+            .await;
+    }
+    for group in ["backend", "frontend"] {
+        world
+            .apply::<CoderGroup>(group, json!({ "organization": "default" }))
+            .await;
+        world.wait::<CoderGroup>(group, ready).await;
+    }
+    // Nobody waits for ever: they say what they wait for.
+    world
+        .wait::<CoderWorkspaceProxy>("proxy-7", |proxy| {
+            condition(proxy, "Ready").is_some_and(|ready| ready.reason == "Unreachable")
+        })
+        .await;
+    world.wait::<CoderInstance>("default", ready).await;
+    world
+        .apply::<CoderGroup>("late", json!({ "organization": "default" }))
+        .await;
+    world.wait::<CoderGroup>("late", ready).await;
+    let asked = sim.journal().count_since(mark, &Method::GET, PROXIES);
+    assert!(asked <= 2, "{asked} calls by forty objects");
+    sim.faults().clear();
     world.finish().await;
 }

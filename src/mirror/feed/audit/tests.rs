@@ -8,9 +8,9 @@ use serde_json::json;
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::api::Reference;
+use crate::api::{ObjectKey, Reference};
 use crate::coder::{Class, Client, Config};
-use crate::mirror::{Observer, Waker};
+use crate::mirror::{Collection, Concerned, Log, Observer, Waker};
 
 /// Means nothing to anybody.
 struct Nobody;
@@ -33,6 +33,24 @@ impl Waker for Nobody {
 
 impl Observer for Nobody {
     fn fetched(&self, _: &'static str, _: Result<Duration, Class>) {}
+}
+
+/// A list that the log covers.
+#[derive(Clone, Debug)]
+struct Covered;
+
+impl Collection for Covered {
+    type Item = u32;
+    const NAME: &'static str = "covered";
+    const LOG: Log<Self> = Log::Complete(|_, _, _| Concerned::NOTHING);
+
+    fn key(item: &u32) -> String {
+        item.to_string()
+    }
+
+    async fn list(&self, _: &Client) -> Result<Vec<u32>, Error> {
+        Ok(Vec::new())
+    }
 }
 
 /// A reader of a log that answers with that status, after so long.
@@ -87,4 +105,27 @@ async fn what_is_refused_again_and_again_is_asked_for_rarely() {
     assert!(reader.turn().await < REFUSED);
     status.store(403, Ordering::SeqCst);
     assert_eq!(reader.turn().await, REFUSED, "it was answered in between");
+}
+
+#[tokio::test]
+async fn what_was_written_before_the_log_was_read_is_not_missed_in_it() {
+    let reader = reader(Arc::new(AtomicU16::new(200)), Duration::ZERO).await;
+    let mirror = Arc::clone(&reader.feed.mirror);
+    let by = Reference {
+        kind: "K",
+        key: ObjectKey::new("ns", "a"),
+    };
+    // Such as the licence that switches the log on.
+    mirror.put(&Covered, 1, &by);
+    mirror.remove(&Covered, "1", &by);
+    assert!(mirror.writes().missing().is_some());
+    let Reader { feed, .. } = reader;
+    tokio::time::timeout(Duration::from_millis(100), feed.run(|| 1.0))
+        .await
+        .unwrap_err();
+    assert!(mirror.writes().missing().is_none());
+    mirror.remove(&Covered, "1", &by);
+    assert!(mirror.writes().missing().is_none(), "somebody else may have been first");
+    mirror.put(&Covered, 1, &by);
+    assert!(mirror.writes().missing().is_some());
 }
