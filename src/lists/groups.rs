@@ -1,9 +1,9 @@
 //! The groups of an organization.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 
 use super::entry;
+use super::roster::{Names, Roster};
 use crate::coder::{self, AuditEntry, Client, GroupId, OrganizationId, UserId};
 use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
@@ -27,7 +27,7 @@ pub struct GroupItem {
     /// Credits for each member.
     pub quota_allowance: i32,
     /// Its members by id, with their names.
-    pub members: BTreeMap<UserId, String>,
+    pub members: Roster,
     /// It has members that the token does not see.
     pub hidden_members: bool,
 }
@@ -40,23 +40,24 @@ impl GroupItem {
     }
 }
 
-impl From<coder::Group> for GroupItem {
-    fn from(group: coder::Group) -> Self {
-        let hidden_members = !group.shows_all_members();
+impl GroupItem {
+    fn new(group: coder::Group, names: &mut Names) -> Self {
         Self {
+            hidden_members: !group.shows_all_members(),
             id: group.id,
             organization: group.organization_id,
             name: group.name,
             display_name: group.display_name,
             avatar_url: group.avatar_url,
             quota_allowance: group.quota_allowance,
-            members: group
-                .members
-                .into_iter()
-                .map(|member| (member.id, member.username))
-                .collect(),
-            hidden_members,
+            members: names.roster(group.members),
         }
+    }
+}
+
+impl From<coder::Group> for GroupItem {
+    fn from(group: coder::Group) -> Self {
+        Self::new(group, &mut Names::default())
     }
 }
 
@@ -123,11 +124,8 @@ impl Collection for Groups {
     }
 
     async fn list(&self, client: &Client) -> Result<Vec<GroupItem>, coder::Error> {
-        Ok(client
-            .list_groups(self.0)
-            .await?
-            .into_iter()
-            .map(GroupItem::from)
-            .collect())
+        let groups = client.list_groups(self.0).await?.into_iter();
+        let mut names = Names::default();
+        Ok(groups.map(|group| GroupItem::new(group, &mut names)).collect())
     }
 }

@@ -1,5 +1,3 @@
-use std::collections::BTreeMap;
-
 use uuid::Uuid;
 
 use super::*;
@@ -34,7 +32,7 @@ fn group(id: u128, within: u128, members: &[u128]) -> GroupItem {
         members: members
             .iter()
             .map(|id| (UserId(Uuid::from_u128(*id)), format!("user-{id}")))
-            .collect::<BTreeMap<_, _>>(),
+            .collect(),
         hidden_members: false,
     }
 }

@@ -1,6 +1,5 @@
 //! The calls that change a group, and how they read.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use crate::api::GroupStatus;
 use crate::coder::{CreateGroup, UpdateGroup, UserId};
 use crate::engine::Deviation;
 use crate::kinds::field::{Differences, Field};
+use crate::lists::Roster;
 
 /// One call adds and removes at most this many members: what it costs the server grows with them.
 pub(super) const SLICE: usize = 500;
@@ -53,7 +53,7 @@ struct Whole {
 }
 
 /// The calls that make the members those who are wanted.
-pub(super) fn of_members(wanted: &Wanted, held: &BTreeMap<UserId, String>) -> Vec<Change> {
+pub(super) fn of_members(wanted: &Wanted, held: &Roster) -> Vec<Change> {
     let (add, remove) = wanted.differences(held);
     let whole = Arc::new(Whole {
         add: add.values().cloned().collect(),

@@ -6,7 +6,7 @@ use super::Observed;
 use crate::api::{GroupStatus, ObjectStatus};
 use crate::coder::{OrganizationId, UserId};
 use crate::kinds::field::few;
-use crate::lists::MemberItem;
+use crate::lists::{MemberItem, Roster};
 
 /// The status remembers at most this many users: of those that names led to, and of those that were added.
 pub(super) const REMEMBERED: usize = 1000;
@@ -165,16 +165,15 @@ impl Wanted {
     }
 
     /// Who is missing and who is too many.
-    pub(super) fn differences(
-        &self,
-        held: &BTreeMap<UserId, String>,
-    ) -> (BTreeMap<UserId, String>, BTreeMap<UserId, String>) {
+    pub(super) fn differences(&self, held: &Roster) -> (BTreeMap<UserId, String>, BTreeMap<UserId, String>) {
         let missing = self.users.iter().filter(|(id, _)| !held.contains_key(id));
         let surplus = held
             .iter()
             .filter(|(id, _)| !self.users.contains_key(id) && (self.exact || self.added.contains(id)));
-        let own = |(id, name): (&UserId, &String)| (*id, name.clone());
-        (missing.map(own).collect(), surplus.map(own).collect())
+        (
+            missing.map(|(id, name)| (*id, name.clone())).collect(),
+            surplus.map(|(id, name)| (id, name.to_owned())).collect(),
+        )
     }
 
     /// Whether the user that owns prebuilt workspaces is to be added or removed.

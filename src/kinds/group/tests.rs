@@ -11,7 +11,7 @@ use super::*;
 use crate::api::Origin;
 use crate::coder::UserId;
 use crate::kinds::properties::{Model, few_names, few_texts, hold_for};
-use crate::lists::MemberItem;
+use crate::lists::{MemberItem, Roster};
 
 hold_for!(Group);
 
@@ -36,7 +36,7 @@ fn group(name: &str) -> Observed {
         display_name: String::new(),
         avatar_url: String::new(),
         quota_allowance: 0,
-        members: BTreeMap::new(),
+        members: Roster::default(),
         hidden_members: false,
     };
     Observed {
@@ -97,7 +97,7 @@ impl Model for Group {
                             display_name,
                             avatar_url,
                             quota_allowance,
-                            members,
+                            members: members.into_iter().collect(),
                             ..group
                         },
                         organization: organization().name,
@@ -155,9 +155,10 @@ impl Model for Group {
                     slice.remove.iter().all(|id| held.contains_key(id)),
                     "removed without being there"
                 );
-                held.retain(|id, _| !slice.remove.contains(id));
                 let users = &desired.members.as_ref().unwrap().users;
-                held.extend(slice.add.iter().map(|id| (*id, users[id].clone())));
+                let stay = held.iter().filter(|(id, _)| !slice.remove.contains(id));
+                let added = slice.add.iter().map(|id| (*id, &*users[id]));
+                *held = stay.chain(added).collect();
             }
             Change::Prebuilds(there) => after.prebuilds = *there,
         }
@@ -230,7 +231,7 @@ fn those_who_were_waited_for_are_no_drift() {
         ..GroupStatus::default()
     };
     let wanted = wanting(true, &[(3, "carl")]).members.unwrap();
-    let changes = of_members(&wanted, &BTreeMap::new());
+    let changes = of_members(&wanted, &Roster::default());
     assert_eq!(Group::deviations(&changes[0], &before), []);
     before.pending_members.clear();
     let deviations = Group::deviations(&changes[0], &before);
@@ -239,7 +240,7 @@ fn those_who_were_waited_for_are_no_drift() {
 
 #[test]
 fn many_members_are_changed_in_slices_that_read_as_one_change() {
-    let held: BTreeMap<UserId, String> = (0..700).map(|id| (user(id), format!("u{id:04}"))).collect();
+    let held: Roster = (0..700).map(|id| (user(id), format!("u{id:04}"))).collect();
     let users = (700..5700).map(|id| (user(id), format!("u{id:04}"))).collect();
     let wanted = Wanted {
         exact: true,
