@@ -26,8 +26,9 @@ demo: ## See the operator at work; CODER_URL and CODER_TOKEN use a real Coder, w
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are generated from the code (crds/, deploy/rbac.yaml)
+generate: ## Write the files that are generated from the code (crds/, deploy/crds.yaml, deploy/rbac.yaml)
 	$(CARGO) run -q -- crds --output crds
+	$(CARGO) run -q -- crds > deploy/crds.yaml
 	$(CARGO) run -q -- rbac > deploy/rbac.yaml
 
 tools: ## Build the servers of Kubernetes for the tests; the tests do it themselves if need be

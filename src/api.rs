@@ -18,7 +18,7 @@ pub mod rules;
 pub mod status;
 pub mod workspace_proxy;
 
-pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, SecretKeyRef};
+pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, SecretKeyRef, SecretRef};
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
 pub use instance::{Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus};

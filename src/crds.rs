@@ -27,6 +27,15 @@ pub fn files() -> Result<Vec<(String, String)>, serde_yaml::Error> {
         .collect()
 }
 
+/// All definitions in one text.
+///
+/// # Errors
+/// When one cannot be written as YAML.
+pub fn bundle() -> Result<String, serde_yaml::Error> {
+    let documents: Result<Vec<String>, _> = all().iter().map(to_yaml).collect();
+    Ok(documents?.join("---\n"))
+}
+
 /// One definition as YAML.
 ///
 /// # Errors

@@ -274,6 +274,7 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
             access: instance.spec.access.clone(),
             defaults: instance.spec.defaults,
             resync: Duration::from_mins(10),
+            min_resync: Duration::from_secs(30),
         },
         features: BTreeSet::new(),
         user,

@@ -37,7 +37,7 @@ pub struct CommonSpec {
     pub deletion_policy: Option<DeletionPolicy>,
 
     /// The longest time that a change made behind the operator's back can stay unseen, for example `10m`.
-    /// Default: the instance's `resyncInterval`.
+    /// Default: the instance's `resyncInterval`; never shorter than its `minResyncInterval`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub resync_interval: Option<DurationString>,
 }
@@ -104,6 +104,16 @@ impl SecretKeyRef {
     pub fn key_or<'a>(&'a self, default: &'a str) -> &'a str {
         self.key.as_deref().unwrap_or(default)
     }
+}
+
+/// Points at a whole Secret in the namespace of the object that names it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecretRef {
+    /// Name of the Secret.
+    #[schemars(length(min = 1, max = 253))]
+    #[x_kube(validation = rules::secret_name())]
+    pub name: String,
 }
 
 /// What the operator may do with an object.

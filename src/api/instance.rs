@@ -7,7 +7,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{AdoptionPolicy, DeletionPolicy, SecretKeyRef};
+use super::common::{AdoptionPolicy, DeletionPolicy, SecretKeyRef, SecretRef};
 use super::duration::DurationString;
 use super::kind::object;
 use super::status::{CommonStatus, optional_time_schema};
@@ -46,7 +46,9 @@ use super::status::{CommonStatus, optional_time_schema};
     validation = Rule::new("self.url.startsWith('https://') || (self.url.startsWith('http://') && has(self.allowInsecureHTTP) && self.allowInsecureHTTP)")
         .message("url must start with https:// (or http:// with allowInsecureHTTP: true, which sends the token in clear text)"),
     validation = Rule::new("!has(self.caSecretRef) || !has(self.caConfigMapRef)")
-        .message("set at most one of caSecretRef and caConfigMapRef")
+        .message("set at most one of caSecretRef and caConfigMapRef"),
+    validation = Rule::new("!has(self.clientCertificateSecretRef) || self.url.startsWith('https://')")
+        .message("clientCertificateSecretRef needs a url that starts with https://")
 )]
 pub struct InstanceSpec {
     /// Address of the deployment, for example `https://coder.example.com`.
@@ -69,6 +71,16 @@ pub struct InstanceSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_config_map_ref: Option<SecretKeyRef>,
 
+    /// A Secret in this namespace whose keys and values are sent as headers with every call: who the operator is to a
+    /// gateway in front of Coder (Cloudflare Access, an identity-aware proxy). They go to `url` only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub headers_secret_ref: Option<SecretRef>,
+
+    /// A Secret in this namespace with a client certificate (`tls.crt`) and its key (`tls.key`), both PEM: who the operator
+    /// is to a gateway that asks for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_certificate_secret_ref: Option<SecretRef>,
+
     /// Allows `http://`. The token then travels in clear text: for tests and for links that are protected otherwise.
     #[serde(default, rename = "allowInsecureHTTP")]
     pub allow_insecure_http: bool,
@@ -77,6 +89,15 @@ pub struct InstanceSpec {
     /// instance.
     #[serde(default = "default_resync_interval")]
     pub resync_interval: DurationString,
+
+    /// The shortest `resyncInterval` that objects of this instance can ask for: a shorter one counts as this. It never
+    /// makes them look less often than the instance's own `resyncInterval`.
+    #[serde(default = "default_min_resync_interval")]
+    pub min_resync_interval: DurationString,
+
+    /// How long before the token ends the condition `TokenExpiring` says so.
+    #[serde(default = "default_token_expiry_warning")]
+    pub token_expiry_warning: DurationString,
 
     /// How often Coder's audit log is read, which names what somebody changed within seconds; `Off` = never. Needs the
     /// licensed feature `audit_log` and a token of an Owner or Auditor; without them everything is listed once every
@@ -96,6 +117,14 @@ pub struct InstanceSpec {
 
 fn default_resync_interval() -> DurationString {
     DurationString("10m".to_owned())
+}
+
+fn default_min_resync_interval() -> DurationString {
+    DurationString("30s".to_owned())
+}
+
+fn default_token_expiry_warning() -> DurationString {
+    DurationString("2d".to_owned())
 }
 
 fn default_feed_interval() -> DurationString {
@@ -184,6 +213,10 @@ pub struct InstanceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "optional_time_schema")]
     pub license_expires_at: Option<Time>,
+    /// When the token ends, as far as the server says. Not shown of servers before v2.35, where each use moves it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "optional_time_schema")]
+    pub token_expires_at: Option<Time>,
     /// How changes made behind the operator's back are found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub feed: Option<Feed>,

@@ -17,8 +17,7 @@ pub(super) struct Options {
 
 pub(super) fn run(options: &Options) -> Result<(), Failure> {
     let Some(directory) = &options.output else {
-        let documents: Result<Vec<String>, _> = crds::all().iter().map(crds::to_yaml).collect();
-        return print(&documents?.join("---\n"));
+        return print(&crds::bundle()?);
     };
     std::fs::create_dir_all(directory)?;
     for (name, text) in crds::files()? {

@@ -65,8 +65,9 @@ pub(super) struct Options {
     #[arg(long, env = "CODER_OPERATOR_IDENTITY")]
     identity: Option<String>,
 
-    /// Where `/livez`, `/readyz` and `/metrics` are served.
-    #[arg(long, default_value = "0.0.0.0:8080", env = "CODER_OPERATOR_LISTEN")]
+    /// Where `/livez`, `/readyz` and `/metrics` are served. `[::]` means IPv6 and IPv4, or IPv4 alone where there is no
+    /// IPv6.
+    #[arg(long, default_value = "[::]:8080", env = "CODER_OPERATOR_LISTEN")]
     listen: SocketAddr,
 
     /// Seconds that passes under way may take to end after a signal to stop.
@@ -107,6 +108,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let mut coverage = metadata(&engine, &namespaces);
     let workers = workers(&engine, &namespaces);
     coverage.extend(workers.iter().map(|worker| worker.coverage.clone()));
+    measure(&engine.metrics, coverage.clone());
     let serving = CancellationToken::new();
     let address = server::serve(options.listen, coverage, Arc::clone(&engine.metrics), serving.clone()).await?;
     tracing::info!(%address, identity, version = env!("CARGO_PKG_VERSION"), "serving probes and metrics");
@@ -177,6 +179,19 @@ fn engine(client: Client, identity: &str, leadership: Leadership) -> (Arc<Engine
         tasks: Arc::new(Supervisor::default()),
     };
     (Arc::new(engine), woken)
+}
+
+/// Counts what cannot be listed whenever somebody asks for the metrics.
+fn measure(metrics: &Metrics, coverage: Vec<Coverage>) {
+    metrics.at_scrape(move |samples| {
+        for coverage in &coverage {
+            let failing = coverage.missing().into_iter().filter(|missing| missing.cause.is_some());
+            let count = u32::try_from(failing.count()).unwrap_or(u32::MAX);
+            let help = "Lists that the operator cannot make: a namespace or definition is missing or forbidden";
+            let labels = vec![("kind", coverage.kind().to_owned())];
+            samples.set("unlisted", help, labels, f64::from(count));
+        }
+    });
 }
 
 /// The watches of what is no custom resource: metadata only.

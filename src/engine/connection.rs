@@ -31,6 +31,17 @@ pub struct Terms {
     pub defaults: Defaults,
     /// How long drift may stay unseen.
     pub resync: Duration,
+    /// How long it stays unseen at least where an object asks for less.
+    pub min_resync: Duration,
+}
+
+impl Terms {
+    /// How long drift of an object may stay unseen that asks for that.
+    #[must_use]
+    pub fn interval(&self, asked: Option<Duration>) -> Duration {
+        let shortest = self.min_resync.min(self.resync);
+        asked.map_or(self.resync, |asked| asked.max(shortest))
+    }
 }
 
 /// A working connection and what is known of the deployment behind it.
@@ -311,5 +322,32 @@ impl Connections {
 
     fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectKey, Instance>> {
         self.instances.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_looks_more_often_than_the_owner_allows_nor_less_often_than_asked() {
+        let seconds = Duration::from_secs;
+        let terms = |resync, min_resync| Terms {
+            access: None,
+            defaults: Defaults::default(),
+            resync: seconds(resync),
+            min_resync: seconds(min_resync),
+        };
+        for (resync, min, asked, interval) in [
+            (600, 30, None, 600),
+            (600, 30, Some(1), 30),
+            (600, 30, Some(45), 45),
+            (600, 30, Some(3600), 3600),
+            (5, 30, None, 5),
+            (5, 30, Some(1), 5),
+            (5, 30, Some(10), 10),
+        ] {
+            assert_eq!(terms(resync, min).interval(asked.map(seconds)), seconds(interval));
+        }
     }
 }

@@ -447,7 +447,7 @@ impl<R: Remote> Pass<'_, R> {
             owner,
             connection: Arc::clone(connection),
             since,
-            interval: own.unwrap_or(connection.terms.resync),
+            interval: connection.terms.interval(own),
             objects: self.engine.caches.as_ref(),
             outputs: &self.engine.outputs,
             wakes: &self.engine.wakes,

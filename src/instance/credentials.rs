@@ -1,11 +1,13 @@
 //! Where the deployment is and who we are there: what the spec says, and the Secrets that it names.
 
+use std::collections::BTreeMap;
+
 use kube::ResourceExt;
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
 
 use super::reconciler::Topics;
-use crate::api::{CoderInstance, Object, ObjectKey};
+use crate::api::{CoderInstance, Object, ObjectKey, SecretRef};
 use crate::coder::{Client, Config};
 use crate::engine::cluster::objects::Objects;
 use crate::engine::cluster::wake::Topic;
@@ -18,6 +20,8 @@ pub(super) struct Credentials {
     /// Compared, never shown; the client holds the same.
     token: String,
     ca: Option<Vec<u8>>,
+    headers: BTreeMap<String, String>,
+    identity: Option<String>,
 }
 
 /// Reads them.
@@ -54,10 +58,34 @@ pub(super) async fn read(engine: &Engine, object: &CoderInstance, topics: &Topic
         }
         (None, None) => None,
     };
+    let headers = match &spec.headers_secret_ref {
+        Some(reference) => {
+            let key = in_namespace(&reference.name);
+            topics.depend(engine, &me, Topic::Secret(key.clone()));
+            let headers = engine.caches.whole_secret(&key).await?.into_iter();
+            headers
+                .map(|(name, value)| (name, value.expose_secret().to_owned()))
+                .collect()
+        }
+        None => BTreeMap::new(),
+    };
+    let identity = match &spec.client_certificate_secret_ref {
+        Some(SecretRef { name }) => {
+            let (certificate, private_key) = (secret(name, "tls.crt").await?, secret(name, "tls.key").await?);
+            Some(format!(
+                "{}\n{}\n",
+                certificate.expose_secret(),
+                private_key.expose_secret()
+            ))
+        }
+        None => None,
+    };
     Ok(Credentials {
         url,
         token: token.expose_secret().to_owned(),
         ca,
+        headers,
+        identity,
     })
 }
 
@@ -65,6 +93,11 @@ pub(super) async fn read(engine: &Engine, object: &CoderInstance, topics: &Topic
 pub(super) fn client(engine: &Engine, object: &CoderInstance, credentials: &Credentials) -> Result<Client, Error> {
     let mut config = Config::new(credentials.url.clone(), SecretString::from(credentials.token.clone()));
     config.ca_pem.clone_from(&credentials.ca);
+    config.identity_pem = credentials.identity.clone().map(SecretString::from);
+    let headers = credentials.headers.iter();
+    config.headers = headers
+        .map(|(name, value)| (name.clone(), SecretString::from(value.clone())))
+        .collect();
     config.user_agent = user_agent(object);
     config.observer = engine.metrics.clone();
     config.bodies = engine.bodies.clone();

@@ -1,13 +1,15 @@
 //! What the status of an instance says of the deployment and of its use.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::probe::Findings;
 use crate::api::instance::{Feed, KIND};
 use crate::api::{CoderInstance, InstanceStatus, Object, ObjectKey, Scope};
-use crate::coder::User;
+use crate::coder::{Entitlements, User};
 use crate::engine::{Engine, Note};
 use crate::mirror::feed::audit::FeedState;
 
@@ -16,6 +18,7 @@ pub(super) fn fill(status: &mut InstanceStatus, findings: &Findings, feed: Optio
     let Findings {
         connection,
         license_expires,
+        token_expires,
         ..
     } = findings;
     status.deployment_id = Some(connection.link.deployment.to_string());
@@ -24,6 +27,7 @@ pub(super) fn fill(status: &mut InstanceStatus, findings: &Findings, feed: Optio
     status.roles = connection.user.roles.iter().map(|role| role.name.clone()).collect();
     status.features = connection.features.iter().cloned().collect();
     status.license_expires_at = license_expires.map(Time);
+    status.token_expires_at = token_expires.map(Time);
     match feed {
         Some(FeedState::Reading) => (status.feed, status.feed_reason) = (Some(Feed::AuditLog), None),
         Some(FeedState::Unavailable(why)) => (status.feed, status.feed_reason) = (Some(Feed::Sweep), Some(why)),
@@ -70,4 +74,38 @@ pub(super) fn roles_note(engine: &Engine, instance: &ObjectKey, user: &User) -> 
             user.username
         ),
     ))
+}
+
+/// Says in time that the token ends.
+pub(super) fn token_note(ends: Option<Timestamp>, warning: Duration, now: Timestamp) -> Option<Note> {
+    let ends = ends.filter(|ends| ends.duration_since(now) <= SignedDuration::try_from(warning).unwrap_or_default())?;
+    let message = format!(
+        "the token of tokenSecretRef ends at {ends}, and everything stops then: put a new one into the Secret. `coder \
+         tokens create --lifetime` says how long it lives, CODER_DEFAULT_TOKEN_LIFETIME of the server what it is unless \
+         said, CODER_MAX_ADMIN_TOKEN_LIFETIME what is allowed"
+    );
+    Some(Note::new("TokenExpiring", message))
+}
+
+/// What Coder has to say against its licences, whoever manages them.
+pub(super) fn license_note(entitlements: &Entitlements) -> Option<Note> {
+    let complaints = entitlements.complaints();
+    (!complaints.is_empty()).then(|| Note::new("LicenseWarning", format!("Coder says: {}", complaints.join(" "))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_token_is_told_ahead_of_time_and_always_in_the_same_words() {
+        let ends: Timestamp = "2026-12-02T08:14:05Z".parse().unwrap();
+        let before = |days: i64| ends - SignedDuration::from_hours(24 * days);
+        let two_days = Duration::from_hours(48);
+        assert_eq!(token_note(Some(ends), two_days, before(3)), None);
+        assert_eq!(token_note(None, two_days, before(0)), None);
+        let note = token_note(Some(ends), two_days, before(2)).unwrap();
+        assert_eq!(token_note(Some(ends), two_days, before(1)), Some(note.clone()));
+        assert!(note.message.contains("2026-12-02T08:14:05Z") && note.message.contains("CODER_DEFAULT_TOKEN_LIFETIME"));
+    }
 }

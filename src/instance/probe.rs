@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use kube::ResourceExt;
@@ -11,8 +12,8 @@ use url::Url;
 use super::credentials::{self, Credentials};
 use super::facts;
 use super::reconciler::{Good, Topics, terms};
-use crate::api::{CoderInstance, Object, annotation};
-use crate::coder::{self, Client, DeploymentId};
+use crate::api::{CoderInstance, DurationString, Object, annotation};
+use crate::coder::{self, Client, DeploymentId, is_at_least};
 use crate::engine::connection::{Connection, Link, deployment_changed};
 use crate::engine::{Engine, Error, Note, Reason};
 use crate::mirror::Mirror;
@@ -24,6 +25,8 @@ pub(super) struct Findings {
     pub(super) connection: Connection,
     /// When the licence that ends last does.
     pub(super) license_expires: Option<Timestamp>,
+    /// When the token does, if that is fixed.
+    pub(super) token_expires: Option<Timestamp>,
     pub(super) notes: Vec<Note>,
 }
 
@@ -34,7 +37,7 @@ pub(super) async fn look(
     topics: &Topics,
     before: Option<&Good>,
 ) -> Result<Findings, Error> {
-    check_intervals(object)?;
+    let intervals = intervals(object)?;
     let credentials = credentials::read(engine, object, topics).await?;
     let kept = before
         .filter(|(last, _)| *last == credentials)
@@ -54,9 +57,10 @@ pub(super) async fn look(
         return Err(Error::terminal(Reason::Unsupported, message));
     };
     pinned(object, deployment)?;
-    let user = client.me().await.map_err(unauthorized)?;
+    let user = client.me().await.map_err(|error| unauthorized(error, object, engine))?;
     let owner = user.has_role("owner");
     client.set_bypass(owner);
+    let token_expires = token_end(&client, &build.version).await;
     let entitlements = client.entitlements().await?;
     let features: BTreeSet<String> = entitlements
         .features
@@ -79,7 +83,11 @@ pub(super) async fn look(
         None => Arc::new(link(engine, credentials.url.clone(), deployment, client)),
     };
     link.proved(began);
-    let notes = facts::roles_note(engine, &object.key(), &user).into_iter().collect();
+    let notes = [
+        facts::roles_note(engine, &object.key(), &user),
+        facts::token_note(token_expires, intervals.token_expiry_warning, (engine.now)()),
+        facts::license_note(&entitlements),
+    ];
     let connection = Connection {
         key: object.key(),
         link,
@@ -93,15 +101,43 @@ pub(super) async fn look(
         credentials,
         connection,
         license_expires,
-        notes,
+        token_expires,
+        notes: notes.into_iter().flatten().collect(),
     })
 }
 
-/// The schema admits no other intervals; an object that is older than it may have them.
-fn check_intervals(object: &CoderInstance) -> Result<(), Error> {
-    let interval = object.spec.resync_interval.parse();
-    let error = |error| Error::terminal(Reason::InvalidSpec, format!("resyncInterval: {error}"));
-    interval.map(drop).map_err(error)
+/// The intervals that are not among the terms.
+struct Intervals {
+    token_expiry_warning: Duration,
+}
+
+/// The schema admits only intervals that can be read; an object that is older than it may have others.
+fn intervals(object: &CoderInstance) -> Result<Intervals, Error> {
+    let spec = &object.spec;
+    let parse = |field: &str, text: &DurationString| {
+        let error = |error| Error::terminal(Reason::InvalidSpec, format!("{field}: {error}"));
+        text.parse().map_err(error)
+    };
+    parse("resyncInterval", &spec.resync_interval)?;
+    parse("minResyncInterval", &spec.min_resync_interval)?;
+    Ok(Intervals {
+        token_expiry_warning: parse("tokenExpiryWarning", &spec.token_expiry_warning)?,
+    })
+}
+
+/// When the token ends, if that is fixed: before v2.35 each use moves it. A server that does not say so is no reason not to
+/// use it.
+async fn token_end(client: &Client, version: &str) -> Option<Timestamp> {
+    if !is_at_least(version, (2, 35)) {
+        return None;
+    }
+    match client.own_key().await {
+        Ok(key) => key.map(|key| key.expires_at),
+        Err(error) => {
+            tracing::info!(%error, "when the token ends is not known");
+            None
+        }
+    }
 }
 
 fn link(engine: &Engine, url: Url, deployment: DeploymentId, client: Client) -> Link {
@@ -136,12 +172,21 @@ fn pinned(object: &CoderInstance, deployment: DeploymentId) -> Result<(), Error>
 }
 
 /// A token that is not accepted is a human's to replace.
-fn unauthorized(error: coder::Error) -> Error {
-    if error.class() == coder::Class::Unauthorized {
-        let message = format!("the token of tokenSecretRef is not accepted: put a valid one into the Secret ({error})");
-        return Error::terminal(Reason::Unauthorized, message);
+fn unauthorized(error: coder::Error, object: &CoderInstance, engine: &Engine) -> Error {
+    if error.class() != coder::Class::Unauthorized {
+        return error.into();
     }
-    error.into()
+    let ends = object
+        .status
+        .as_ref()
+        .and_then(|status| status.token_expires_at.as_ref());
+    let ended = match ends {
+        Some(ends) if ends.0 <= (engine.now)() => format!("; it ended at {}", ends.0),
+        _ => String::new(),
+    };
+    let message =
+        format!("the token of tokenSecretRef is not accepted{ended}: put a valid one into the Secret ({error})");
+    Error::terminal(Reason::Unauthorized, message)
 }
 
 /// Whether two connections look the same to who works through them, whatever the terms.

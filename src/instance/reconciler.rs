@@ -9,7 +9,7 @@ use super::facts;
 use super::feed::{self, Reader};
 use super::probe::{self, Findings};
 use crate::api::instance::KIND;
-use crate::api::{CoderInstance, Object, ObjectKey, Reference};
+use crate::api::{CoderInstance, DurationString, Object, ObjectKey, Reference};
 use crate::engine::cluster::objects::PointsAt;
 use crate::engine::cluster::queue::{Group, Lane};
 use crate::engine::cluster::status::Recent;
@@ -96,6 +96,18 @@ impl Reconciler for Instances {
         }
     }
 
+    fn measure(&self, object: &CoderInstance, samples: &mut Samples) {
+        let status = object.status.as_ref();
+        if let Some(ends) = status.and_then(|status| status.token_expires_at.as_ref()) {
+            let help = "When the token that ends first does, in seconds since 1970";
+            samples.lowest(
+                "token_expiry_timestamp_seconds",
+                help,
+                ends.0.as_duration().as_secs_f64(),
+            );
+        }
+    }
+
     fn measure_all(&self, samples: &mut Samples) {
         for (_, connection) in self.kept().values().filter_map(|kept| kept.good.as_ref()) {
             samples.breaker(connection.client().breaker_state());
@@ -116,15 +128,13 @@ impl Instances {
 /// What the owner says of the use of the instance.
 pub(super) fn terms(object: &CoderInstance) -> Terms {
     let spec = &object.spec;
+    // The schema admits no other text; the pass of the instance says so should there be one.
+    let interval = |text: &DurationString, default| text.parse().unwrap_or(default).max(Duration::from_secs(1));
     Terms {
         access: spec.access.clone(),
         defaults: spec.defaults,
-        // The schema admits no other text; the pass of the instance says so should there be one.
-        resync: spec
-            .resync_interval
-            .parse()
-            .unwrap_or(Duration::from_mins(10))
-            .max(Duration::from_secs(1)),
+        resync: interval(&spec.resync_interval, Duration::from_mins(10)),
+        min_resync: interval(&spec.min_resync_interval, Duration::from_secs(30)),
     }
 }
 

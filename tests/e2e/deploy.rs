@@ -82,6 +82,11 @@ fn is_hardened(deployment: &Deployment) {
     let pod = deployment.spec.as_ref().unwrap().template.spec.as_ref().unwrap();
     let whole = pod.security_context.as_ref().unwrap();
     assert_eq!(whole.run_as_non_root, Some(true));
+    assert_eq!(
+        (whole.run_as_user, whole.run_as_group),
+        (None, None),
+        "OpenShift's restricted SCC refuses a fixed user"
+    );
     assert_eq!(whole.seccomp_profile.as_ref().unwrap().type_, "RuntimeDefault");
     for container in &pod.containers {
         let own = container.security_context.as_ref().unwrap();

@@ -3,7 +3,7 @@
 //! the same code over both.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use futures::future::BoxFuture;
@@ -177,6 +177,28 @@ pub(in crate::engine) fn secret_value(
 }
 
 impl Caches {
+    /// All texts of a Secret, by key; fetched on use and dropped after it.
+    ///
+    /// # Errors
+    /// Waiting, when the Secret is not there.
+    pub async fn whole_secret(&self, key: &ObjectKey) -> Result<BTreeMap<String, SecretString>, Error> {
+        let secret = Api::<Secret>::namespaced(self.client.clone(), &key.namespace)
+            .get_opt(&key.name)
+            .await?;
+        let entries: Vec<String> = match secret.as_ref().and_then(|secret| secret.data.as_ref()) {
+            Some(data) => data.keys().cloned().collect(),
+            None => Vec::new(),
+        };
+        if secret.is_none() || entries.is_empty() {
+            let message = format!("Secret {key} does not exist, or is empty");
+            return Err(Error::waiting(Reason::SecretNotFound, message));
+        }
+        entries
+            .into_iter()
+            .map(|entry| Ok((entry.clone(), secret_value(secret.clone(), key, &entry)?)))
+            .collect()
+    }
+
     /// The text under one key of a `ConfigMap`.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::table::{Bench, Rule, duration, secret};
+use super::table::{Bench, Rule, duration, secret, secret_name};
 
 const KIND: &str = "CoderInstance";
 
@@ -45,6 +45,18 @@ pub(super) fn rules() -> Vec<Rule> {
             .accepts(json!({"caSecretRef": pem}))
             .accepts(json!({"caConfigMapRef": map})),
         duration(KIND, "spec.resyncInterval", "resyncInterval"),
+        duration(KIND, "spec.minResyncInterval", "minResyncInterval"),
+        duration(KIND, "spec.tokenExpiryWarning", "tokenExpiryWarning"),
+        Rule::new(
+            KIND,
+            "spec",
+            "clientCertificateSecretRef needs a url that starts with https://",
+        )
+        .refuses(json!({
+            "url": "http://coder.example.com", "allowInsecureHTTP": true,
+            "clientCertificateSecretRef": {"name": "gateway"},
+        }))
+        .accepts(json!({"clientCertificateSecretRef": {"name": "gateway"}})),
         Rule::new(
             KIND,
             "spec.feedInterval",
@@ -63,6 +75,12 @@ pub(super) fn rules() -> Vec<Rule> {
         ("spec.caConfigMapRef", "caConfigMapRef"),
     ] {
         rules.extend(secret(KIND, path, field));
+    }
+    for (path, field) in [
+        ("spec.headersSecretRef", "headersSecretRef"),
+        ("spec.clientCertificateSecretRef", "clientCertificateSecretRef"),
+    ] {
+        rules.push(secret_name(KIND, path, field));
     }
     rules
 }

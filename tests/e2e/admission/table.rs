@@ -175,12 +175,11 @@ pub(super) fn metadata_name(kind: &'static str) -> Rule {
     )
 }
 
-/// The rules of a reference to a key of a Secret or `ConfigMap`.
-pub(super) fn secret(kind: &'static str, path: &'static str, field: &'static str) -> Vec<Rule> {
-    let (name_path, key_path) = (format!("{path}.name").leak(), format!("{path}.key").leak());
+/// The rule of the name of a Secret or `ConfigMap`.
+pub(super) fn secret_name(kind: &'static str, path: &'static str, field: &'static str) -> Rule {
     let name = Rule::new(
         kind,
-        name_path,
+        format!("{path}.name").leak(),
         "no Secret or ConfigMap can have that name: use lower-case letters",
     );
     let name = [
@@ -196,9 +195,15 @@ pub(super) fn secret(kind: &'static str, path: &'static str, field: &'static str
     .into_iter()
     .fold(name, |rule, name| rule.refuses(json!({field: {"name": name}})));
     let longest = "x".repeat(253);
-    let name = ["paris", "paris-proxy", "1.paris-2.example", "x", &longest]
+    ["paris", "paris-proxy", "1.paris-2.example", "x", &longest]
         .into_iter()
-        .fold(name, |rule, name| rule.accepts(json!({field: {"name": name}})));
+        .fold(name, |rule, name| rule.accepts(json!({field: {"name": name}})))
+}
+
+/// The rules of a reference to a key of a Secret or `ConfigMap`.
+pub(super) fn secret(kind: &'static str, path: &'static str, field: &'static str) -> Vec<Rule> {
+    let longest = "x".repeat(253);
+    let key_path = format!("{path}.key").leak();
     let key = Rule::new(
         kind,
         key_path,
@@ -214,7 +219,7 @@ pub(super) fn secret(kind: &'static str, path: &'static str, field: &'static str
         .fold(key, |rule, key| {
             rule.accepts(json!({field: {"name": "paris", "key": key}}))
         });
-    vec![name, key]
+    vec![secret_name(kind, path, field), key]
 }
 
 /// The rule of `spec.displayName`.
