@@ -3,6 +3,7 @@
 pub mod backoff;
 pub mod coverage;
 pub mod files;
+pub mod guarded;
 pub mod index;
 pub mod metadata;
 pub mod objects;

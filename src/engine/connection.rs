@@ -35,6 +35,17 @@ pub struct Terms {
     pub min_resync: Duration,
 }
 
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            access: None,
+            defaults: Defaults::default(),
+            resync: Duration::from_mins(10),
+            min_resync: Duration::from_secs(30),
+        }
+    }
+}
+
 impl Terms {
     /// How long drift of an object may stay unseen that asks for that.
     #[must_use]

@@ -16,7 +16,9 @@ impl Engine {
     /// # Errors
     /// `Pending`, or waiting, while objects that could hang on it are not known.
     pub fn dependents(&self, to: &Reference, instance: &ObjectKey) -> Result<Vec<Referrer>, Error> {
+        let mut kinds = Vec::new();
         for (kind, scope, coverage) in self.caches.pointing_at(to.kind) {
+            kinds.push(kind);
             let may_use = |namespace: Option<&str>| {
                 let Some(namespace) = namespace else { return true };
                 let there =
@@ -29,7 +31,7 @@ impl Engine {
         let referrers = if to.kind == instance::KIND {
             self.caches.index().through(&to.key)
         } else {
-            self.caches.index().pointing_at(to)
+            self.caches.index().pointing_at(to, instance, &kinds)
         };
         let mut dependents = Vec::new();
         for referrer in referrers.into_iter().filter(|referrer| referrer.has_remote) {
@@ -74,9 +76,16 @@ impl Engine {
 pub fn still_used(dependents: &[Referrer], namespace: &str, advice: &str) -> Error {
     let (here, elsewhere): (Vec<_>, Vec<_>) = dependents
         .iter()
-        .map(|dependent| &dependent.reference)
-        .partition(|reference| reference.key.namespace == namespace);
-    let mut names: Vec<String> = here.iter().map(ToString::to_string).collect();
+        .partition(|dependent| dependent.reference.key.namespace == namespace);
+    let name = |dependent: &&Referrer| {
+        let advice = if dependent.unreadable {
+            " (which cannot be read: correct it)"
+        } else {
+            ""
+        };
+        format!("{}{advice}", dependent.reference)
+    };
+    let mut names: Vec<String> = here.iter().map(name).collect();
     names.sort();
     let more = names.len().saturating_sub(NAMED);
     names.truncate(NAMED);
@@ -108,6 +117,7 @@ mod tests {
             },
             scope: Scope::Organization,
             has_remote: true,
+            unreadable: false,
         }
     }
 

@@ -132,7 +132,8 @@ async fn token_end(client: &Client, version: &str) -> Option<Timestamp> {
         return None;
     }
     match client.own_key().await {
-        Ok(key) => key.map(|key| key.expires_at),
+        // In whole seconds, as a status shows it.
+        Ok(key) => Timestamp::from_second(key?.expires_at.as_second()).ok(),
         Err(error) => {
             tracing::info!(%error, "when the token ends is not known");
             None

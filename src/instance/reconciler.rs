@@ -10,6 +10,7 @@ use super::feed::{self, Reader};
 use super::probe::{self, Findings};
 use crate::api::instance::KIND;
 use crate::api::{CoderInstance, DurationString, Object, ObjectKey, Reference};
+use crate::engine::cluster::guarded::Remains;
 use crate::engine::cluster::objects::PointsAt;
 use crate::engine::cluster::queue::{Group, Lane};
 use crate::engine::cluster::status::Recent;
@@ -65,6 +66,14 @@ impl Reconciler for Instances {
 
     fn seen(&self, engine: &Engine, object: &CoderInstance) {
         engine.connections.exists(&object.key(), terms(object));
+    }
+
+    fn unreadable(&self, engine: &Engine, me: &Reference, _remains: &Remains) {
+        // It goes on with what was known of it. One of which nothing is known is there, and grants nobody anything.
+        if engine.connections.terms(&me.key).is_none() {
+            engine.connections.exists(&me.key, Terms::default());
+            engine.connections.failed(&me.key, Reason::InvalidSpec);
+        }
     }
 
     fn gone(&self, engine: &Engine, me: &Reference) {

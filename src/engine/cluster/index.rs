@@ -7,8 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{Kind, KindStatus, ObjectKey, ObjectStatus, Reference, Scope};
-use crate::engine::cluster::status::has_finalizer;
+use crate::api::{InstanceRef, Kind, KindStatus, ObjectKey, ObjectStatus, Reference, Scope};
+use crate::engine::cluster::guarded::Remains;
+use crate::engine::cluster::status::{FINALIZER, has_finalizer};
 
 /// What one custom resource says of itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Entry {
     pub instance: ObjectKey,
     /// What else it points at.
     pub references: Vec<Reference>,
+    /// Whether it cannot be read: then it may point at anything that works through the instance.
+    pub unreadable: bool,
     /// Where objects of its kind live in Coder.
     pub scope: Scope,
     /// The id of what it manages in Coder.
@@ -37,11 +40,41 @@ impl Entry {
         Self {
             instance: object.instance_key(),
             references: object.references(),
+            unreadable: false,
             scope: K::SCOPE,
             held: held.filter(|_| managed),
             deployment: status.and_then(|status| status.common().deployment.clone()),
             has_remote: has_finalizer(object) && status.is_some_and(KindStatus::has_remote),
             since: object.meta().creation_timestamp.clone(),
+        }
+    }
+
+    /// What is left of one that cannot be read.
+    pub fn of_remains<K: Kind>(
+        me: &Reference,
+        remains: &Remains,
+        status: Option<K::Status>,
+        held: Option<String>,
+    ) -> Self {
+        let InstanceRef { name, namespace } = remains.part("/spec/instanceRef").unwrap_or_default();
+        let metadata = &remains.metadata;
+        let status = status.filter(|status| {
+            let uid = &status.common().uid;
+            uid.is_none() || *uid == metadata.uid
+        });
+        let common = status.as_ref().map(ObjectStatus::common);
+        let managed = common.is_some_and(|common| common.origin.is_some());
+        let finalizer = metadata.finalizers.iter().flatten().any(|name| name == FINALIZER);
+        Self {
+            instance: ObjectKey::new(namespace.unwrap_or_else(|| me.key.namespace.clone()), name),
+            references: Vec::new(),
+            unreadable: true,
+            scope: K::SCOPE,
+            held: held.filter(|_| managed),
+            deployment: common.and_then(|common| common.deployment.clone()),
+            // A status that cannot be read may say so.
+            has_remote: finalizer && status.is_none_or(|status| status.has_remote()),
+            since: metadata.creation_timestamp.clone(),
         }
     }
 }
@@ -55,6 +88,8 @@ pub struct Referrer {
     pub scope: Scope,
     /// Whether it stands for an object in Coder, or may.
     pub has_remote: bool,
+    /// Whether it cannot be read.
+    pub unreadable: bool,
 }
 
 /// A custom resource that manages an object in Coder.
@@ -79,6 +114,7 @@ pub struct Index {
 #[derive(Debug, Default)]
 struct Inner {
     entries: HashMap<Arc<Reference>, Entry>,
+    unreadable: HashSet<Arc<Reference>>,
     through: Many<ObjectKey>,
     pointing: Many<Reference>,
     holding: Many<(&'static str, String)>,
@@ -99,6 +135,9 @@ impl Index {
         if let Some(id) = &entry.held {
             add(&mut inner.holding, (who.kind, id.clone()), &who);
         }
+        if entry.unreadable {
+            inner.unreadable.insert(Arc::clone(&who));
+        }
         inner.entries.insert(who, entry);
     }
 
@@ -113,10 +152,17 @@ impl Index {
         inner.referrers(inner.through.get(instance))
     }
 
-    /// The custom resources that point at another one, the instance not meant.
-    pub fn pointing_at(&self, to: &Reference) -> Vec<Referrer> {
+    /// The custom resources that point at another one that works through that instance. Those of `kinds` that cannot be
+    /// read may.
+    pub fn pointing_at(&self, to: &Reference, instance: &ObjectKey, kinds: &[&str]) -> Vec<Referrer> {
         let inner = self.read();
-        inner.referrers(inner.pointing.get(to))
+        let mut pointing = inner.referrers(inner.pointing.get(to));
+        let unreadable = inner.referrers(Some(&inner.unreadable)).into_iter();
+        pointing.extend(unreadable.filter(|referrer| {
+            let who = &referrer.reference;
+            kinds.contains(&who.kind) && inner.entries.get(who).is_some_and(|entry| entry.instance == *instance)
+        }));
+        pointing
     }
 
     /// How many custom resources of each kind in each namespace name an instance.
@@ -160,6 +206,7 @@ impl Index {
 impl Inner {
     fn remove(&mut self, who: &Reference) -> Option<Entry> {
         let entry = self.entries.remove(who)?;
+        self.unreadable.remove(who);
         take(&mut self.through, &entry.instance, who);
         for to in &entry.references {
             take(&mut self.pointing, to, who);
@@ -179,6 +226,7 @@ impl Inner {
                     reference: who.as_ref().clone(),
                     scope: entry.scope,
                     has_remote: entry.has_remote,
+                    unreadable: entry.unreadable,
                 })
             })
             .collect()
@@ -213,6 +261,7 @@ mod tests {
         Entry {
             instance: ObjectKey::new("ns", instance),
             references: vec![reference("CoderOrganization", organization)],
+            unreadable: false,
             scope: Scope::Organization,
             held: held.map(str::to_owned),
             deployment: None,
@@ -230,15 +279,29 @@ mod tests {
         assert!(index.holders("CoderGroup", "id").is_empty());
         index.put(group.clone(), entry("b", "two", Some("id")));
         assert!(index.through(&ObjectKey::new("ns", "a")).is_empty());
-        assert!(index.pointing_at(&reference("CoderOrganization", "one")).is_empty());
-        assert!(index.pointing_at(&reference("CoderOrganization", "two"))[0].has_remote);
+        let through = ObjectKey::new("ns", "b");
+        let pointing = |name| index.pointing_at(&reference("CoderOrganization", name), &through, &["CoderGroup"]);
+        assert!(pointing("one").is_empty());
+        assert!(pointing("two")[0].has_remote);
         assert_eq!(index.holders("CoderGroup", "id")[0].instance.name, "b");
         assert!(index.holders("CoderOrganization", "id").is_empty());
         let counts = index.count_through(&ObjectKey::new("ns", "b"));
         assert_eq!(counts[&("CoderGroup", Scope::Organization, "ns".to_owned())], 1);
+        let unreadable = Entry {
+            references: Vec::new(),
+            unreadable: true,
+            ..entry("b", "", Some("id"))
+        };
+        index.put(group.clone(), unreadable);
+        assert!(pointing("two")[0].unreadable && pointing("any")[0].unreadable);
+        assert_eq!(
+            index.holders("CoderGroup", "id").len(),
+            1,
+            "what it holds is nobody else's"
+        );
         index.remove(&group);
         let inner = index.read();
         assert!(inner.entries.is_empty() && inner.through.is_empty());
-        assert!(inner.pointing.is_empty() && inner.holding.is_empty());
+        assert!(inner.pointing.is_empty() && inner.holding.is_empty() && inner.unreadable.is_empty());
     }
 }

@@ -9,9 +9,8 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::Stream;
 use futures::stream::{SelectAll, StreamExt};
-use futures::{Stream, TryStreamExt};
-use kube::core::DeserializeGuard;
 use kube::runtime::WatchStreamExt;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, DefaultBackoff, Event, watcher};
@@ -20,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::api::{Object, ObjectKey};
 use crate::engine::cluster::coverage::{Coverage, Namespaces};
+use crate::engine::cluster::guarded::{Guarded, Remains};
 use crate::engine::cluster::store::Store;
 
 /// What happened.
@@ -30,7 +30,7 @@ pub enum Change<K> {
     /// The object is gone.
     Deleted(ObjectKey),
     /// The object is there and cannot be read.
-    Unreadable(ObjectKey, String),
+    Unreadable(ObjectKey, Arc<Remains>),
     /// It is known of more objects, or of fewer, whether they exist.
     Coverage,
 }
@@ -118,7 +118,7 @@ impl<K: Object> Watch<K> {
         }
     }
 
-    fn take(&mut self, source: usize, event: Event<DeserializeGuard<K>>, tell: &impl Fn(Change<K>)) {
+    fn take(&mut self, source: usize, event: Event<Guarded<K>>, tell: &impl Fn(Change<K>)) {
         match event {
             Event::Init => {
                 self.listed.insert(source, HashSet::new());
@@ -154,7 +154,7 @@ impl<K: Object> Watch<K> {
         }
     }
 
-    fn apply(&mut self, object: DeserializeGuard<K>, tell: &impl Fn(Change<K>)) {
+    fn apply(&mut self, object: Guarded<K>, tell: &impl Fn(Change<K>)) {
         let key = key_of(&object);
         match object.0 {
             Ok(object) => {
@@ -163,11 +163,11 @@ impl<K: Object> Watch<K> {
                 self.store.put(Arc::clone(&object));
                 tell(Change::Applied(object));
             }
-            Err(invalid) => {
+            Err(remains) => {
                 // Nothing is done to it or to what it stands for until it can be read again.
                 self.store.remove(&key);
                 self.unreadable.insert(key.clone());
-                tell(Change::Unreadable(key, invalid.error));
+                tell(Change::Unreadable(key, Arc::from(remains)));
             }
         }
     }
@@ -179,24 +179,16 @@ impl<K: Object> Watch<K> {
     }
 
     fn events(&self) -> SelectAll<SourceStream<K>> {
-        let apis: Vec<Api<DeserializeGuard<K>>> = match &self.namespaces {
+        let apis: Vec<Api<Guarded<K>>> = match &self.namespaces {
             Namespaces::All => vec![Api::all(self.client.clone())],
             Namespaces::Only(names) => names
                 .iter()
                 .map(|name| Api::namespaced(self.client.clone(), name))
                 .collect(),
         };
-        let watch = |(source, api): (usize, Api<DeserializeGuard<K>>)| -> SourceStream<K> {
+        let watch = |(source, api): (usize, Api<Guarded<K>>)| -> SourceStream<K> {
             let stream = watcher(api, watcher::Config::default())
                 .backoff(WatchBackoff::default())
-                .map_ok(|event| {
-                    event.modify(|object| {
-                        if let Ok(object) = &mut object.0 {
-                            // Large, and of no use here.
-                            object.meta_mut().managed_fields = None;
-                        }
-                    })
-                })
                 .map(move |event| (source, event));
             Box::pin(stream)
         };
@@ -204,12 +196,11 @@ impl<K: Object> Watch<K> {
     }
 }
 
-type SourceStream<K> =
-    std::pin::Pin<Box<dyn Stream<Item = (usize, Result<Event<DeserializeGuard<K>>, watcher::Error>)> + Send>>;
+type SourceStream<K> = std::pin::Pin<Box<dyn Stream<Item = (usize, Result<Event<Guarded<K>>, watcher::Error>)> + Send>>;
 
-fn key_of<K: Resource>(object: &DeserializeGuard<K>) -> ObjectKey
+fn key_of<K: Resource>(object: &Guarded<K>) -> ObjectKey
 where
-    DeserializeGuard<K>: Resource,
+    Guarded<K>: Resource,
 {
     let meta = object.meta();
     ObjectKey::new(

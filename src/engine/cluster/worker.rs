@@ -15,6 +15,7 @@ use crate::api::{Object, ObjectKey, ObjectStatus, Reference};
 use crate::engine::Engine;
 use crate::engine::cluster::backoff::Backoff;
 use crate::engine::cluster::coverage::{Coverage, Namespaces};
+use crate::engine::cluster::guarded::Remains;
 use crate::engine::cluster::objects::PointsAt;
 use crate::engine::cluster::queue::Lane;
 use crate::engine::cluster::status::Recent;
@@ -46,6 +47,9 @@ pub trait Reconciler: Send + Sync + 'static {
 
     /// The object is there, new or changed. Told before anybody is woken because of it.
     fn seen(&self, engine: &Engine, object: &Self::Object);
+
+    /// The object is there and cannot be read. Told before anybody is woken because of it.
+    fn unreadable(&self, engine: &Engine, me: &Reference, remains: &Remains);
 
     /// The object is gone. Told before anybody is woken because of it.
     fn gone(&self, engine: &Engine, me: &Reference);
@@ -173,11 +177,15 @@ impl<P: Reconciler> Worker<P> {
                 engine.wakes.forget(&me);
                 engine.wakes.changed(&Topic::Object(me));
             }
-            Change::Unreadable(key, error) => {
+            Change::Unreadable(key, remains) => {
                 // As soon as it can be read it is looked at, whatever it says then.
                 self.triggers().remove(&key);
                 engine.metrics.unreadable(P::Object::KIND);
+                let error = &remains.error;
                 tracing::warn!(kind = P::Object::KIND, %key, error, "an object cannot be read and is left alone: correct it");
+                let me = reference::<P>(key);
+                self.reconciler.unreadable(engine, &me, &remains);
+                engine.wakes.changed(&Topic::Object(me));
             }
             Change::Coverage => engine.wakes.changed(&Topic::Coverage(P::Object::KIND)),
         }

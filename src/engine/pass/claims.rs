@@ -4,8 +4,8 @@
 //! So nobody loses an object to somebody who renames theirs, and after a loss of all statuses the order is that of age.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -55,16 +55,68 @@ fn age(claim: &Claim) -> (bool, Option<jiff::Timestamp>) {
 /// Who wants what by name: the claims that passes made and that no status shows yet.
 #[derive(Default)]
 pub struct Claims {
-    wanted: Mutex<HashMap<Reference, Claim>>,
+    wanted: Mutex<Wanted>,
+}
+
+/// The claims, and who could collide with whom.
+#[derive(Default)]
+struct Wanted {
+    claims: HashMap<Reference, Claim>,
+    /// By kind, deployment and name.
+    named: HashMap<Slot, HashSet<Reference>>,
+    /// By kind, deployment and id.
+    held: HashMap<Slot, HashSet<Reference>>,
+}
+
+type Slot = (&'static str, String, String);
+
+fn slot(kind: &'static str, claim: &Claim, what: Option<&String>) -> Option<Slot> {
+    Some((kind, claim.deployment.clone(), what?.clone()))
+}
+
+impl Wanted {
+    fn put(&mut self, who: &Reference, claim: Claim) {
+        self.remove(who);
+        if let Some(slot) = slot(who.kind, &claim, claim.named.as_ref()) {
+            self.named.entry(slot).or_default().insert(who.clone());
+        }
+        if let Some(slot) = slot(who.kind, &claim, claim.held.as_ref()) {
+            self.held.entry(slot).or_default().insert(who.clone());
+        }
+        self.claims.insert(who.clone(), claim);
+    }
+
+    fn remove(&mut self, who: &Reference) {
+        let Some(claim) = self.claims.remove(who) else { return };
+        take(&mut self.named, slot(who.kind, &claim, claim.named.as_ref()), who);
+        take(&mut self.held, slot(who.kind, &claim, claim.held.as_ref()), who);
+    }
+
+    /// The claims of other objects of that kind that collide with `mine`.
+    fn against<'a>(&'a self, kind: &'static str, mine: &'a Claim) -> impl Iterator<Item = &'a Claim> {
+        let named = slot(kind, mine, mine.named.as_ref()).and_then(|slot| self.named.get(&slot));
+        let held = slot(kind, mine, mine.held.as_ref()).and_then(|slot| self.held.get(&slot));
+        let mut who: HashSet<&Reference> = named.into_iter().chain(held).flatten().collect();
+        who.retain(|who| who.key != mine.key);
+        let claims = who.into_iter().filter_map(|who| self.claims.get(who));
+        claims.filter(|claim| mine.collides(claim))
+    }
+}
+
+fn take(slots: &mut HashMap<Slot, HashSet<Reference>>, slot: Option<Slot>, who: &Reference) {
+    let Some(slot) = slot else { return };
+    if let Some(all) = slots.get_mut(&slot) {
+        all.remove(who);
+        if all.is_empty() {
+            slots.remove(&slot);
+        }
+    }
 }
 
 impl Claims {
     /// The object wants this, until it says otherwise or goes.
     pub fn want(&self, who: &Reference, claim: Claim) {
-        self.wanted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(who.clone(), claim);
+        self.lock().put(who, claim);
     }
 
     /// The object is about to create this: from now on it counts as held, so that of several who come this far together
@@ -75,35 +127,32 @@ impl Claims {
             held: mine.held.or(begun),
             ..mine
         };
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = wanted.iter().find(|(other, claim)| {
-            other.kind == who.kind && other.key != who.key && claim.held.is_some() && mine.collides(claim)
-        });
-        if let Some((_, first)) = first {
+        let mut wanted = self.lock();
+        let first = wanted.against(who.kind, &mine).find(|claim| claim.held.is_some());
+        if let Some(first) = first {
             return Err(Box::new(first.clone()));
         }
-        wanted.insert(who.clone(), mine);
+        wanted.put(who, mine);
         Ok(())
     }
 
     /// Nobody wants anything.
     pub fn clear(&self) {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.lock() = Wanted::default();
     }
 
     /// The object wants nothing.
     pub fn forget(&self, who: &Reference) {
-        self.wanted.lock().unwrap_or_else(PoisonError::into_inner).remove(who);
+        self.lock().remove(who);
     }
 
     /// The claims of all other objects of that kind that collide with `mine`.
-    pub fn against(&self, kind: &str, mine: &Claim) -> Vec<Claim> {
-        let wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        wanted
-            .iter()
-            .filter(|(who, claim)| who.kind == kind && who.key != mine.key && mine.collides(claim))
-            .map(|(_, claim)| claim.clone())
-            .collect()
+    pub fn against(&self, kind: &'static str, mine: &Claim) -> Vec<Claim> {
+        self.lock().against(kind, mine).cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wanted> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -182,6 +231,29 @@ mod tests {
             claims.begin(&who("old"), old).is_ok(),
             "it did not come to it after all"
         );
+    }
+
+    #[test]
+    fn what_is_not_wanted_any_more_stands_in_nobodys_way() {
+        let claims = Claims::default();
+        let who = |name: &str| Reference {
+            kind: "CoderGroup",
+            key: ObjectKey::new("ns", name),
+        };
+        let (a, b) = (claim("a", Some("id"), 1), claim("b", Some("id"), 2));
+        claims.want(&who("a"), a.clone());
+        assert_eq!(claims.against("CoderGroup", &b).len(), 1);
+        assert!(claims.against("CoderLicense", &b).is_empty());
+        let other = Claim {
+            named: Some("other".into()),
+            held: None,
+            ..a
+        };
+        claims.want(&who("a"), other);
+        assert!(claims.against("CoderGroup", &b).is_empty(), "it wants something else");
+        claims.forget(&who("a"));
+        let wanted = claims.lock();
+        assert!(wanted.claims.is_empty() && wanted.named.is_empty() && wanted.held.is_empty());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::api::{Kind, Object, Reference};
 use crate::engine::Engine;
+use crate::engine::cluster::guarded::Remains;
 use crate::engine::cluster::index::Entry;
 use crate::engine::cluster::objects::PointsAt;
 use crate::engine::cluster::queue::{Group, Lane};
@@ -45,6 +46,14 @@ impl<R: Remote> Reconciler for KindReconciler<R> {
     fn seen(&self, engine: &Engine, object: &R::Kind) {
         let entry = Entry::of(object, held::<R>(object));
         engine.caches.index().put(object.reference(), entry);
+    }
+
+    fn unreadable(&self, engine: &Engine, me: &Reference, remains: &Remains) {
+        engine.claims.forget(me);
+        let status: Option<<R::Kind as Object>::Status> = remains.part("/status");
+        let held = status.as_ref().and_then(|status| R::identity(status));
+        let entry = Entry::of_remains::<R::Kind>(me, remains, status, held.map(|identity| R::held(&identity)));
+        engine.caches.index().put(me.clone(), entry);
     }
 
     fn gone(&self, engine: &Engine, me: &Reference) {

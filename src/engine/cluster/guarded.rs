@@ -1,0 +1,118 @@
+//! An object of the API server, or what is left of one that cannot be read: it was stored before the schema was tightened,
+//! or its definition was changed by hand. Its parts that can be read still count: what it holds is nobody else's, and what
+//! it hangs on stays.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::Resource;
+use serde::de::{DeserializeOwned, Error as _};
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// An object that may be unreadable.
+#[derive(Clone, Debug)]
+pub struct Guarded<K>(pub Result<K, Box<Remains>>);
+
+/// What is left of an object that cannot be read.
+#[derive(Clone, Debug)]
+pub struct Remains {
+    /// Why it cannot.
+    pub error: String,
+    /// Its metadata.
+    pub metadata: ObjectMeta,
+    /// All of it.
+    value: Value,
+}
+
+impl Remains {
+    /// The part under that pointer, if it can be read.
+    pub fn part<T: DeserializeOwned>(&self, pointer: &str) -> Option<T> {
+        T::deserialize(self.value.pointer(pointer)?).ok()
+    }
+}
+
+impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut value = Value::deserialize(deserializer)?;
+        if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
+            // Large, and of no use here.
+            metadata.remove("managedFields");
+        }
+        let error = match K::deserialize(&value) {
+            Ok(object) => return Ok(Self(Ok(object))),
+            Err(error) => error.to_string(),
+        };
+        let metadata = value
+            .pointer("/metadata")
+            .ok_or_else(|| D::Error::missing_field("metadata"))?;
+        let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
+        Ok(Self(Err(Box::new(Remains { error, metadata, value }))))
+    }
+}
+
+impl<K: Resource> Resource for Guarded<K> {
+    type DynamicType = K::DynamicType;
+    type Scope = K::Scope;
+
+    fn kind(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+        K::kind(dynamic)
+    }
+
+    fn group(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+        K::group(dynamic)
+    }
+
+    fn version(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+        K::version(dynamic)
+    }
+
+    fn plural(dynamic: &Self::DynamicType) -> Cow<'_, str> {
+        K::plural(dynamic)
+    }
+
+    fn meta(&self) -> &ObjectMeta {
+        match &self.0 {
+            Ok(object) => object.meta(),
+            Err(remains) => &remains.metadata,
+        }
+    }
+
+    fn meta_mut(&mut self) -> &mut ObjectMeta {
+        match &mut self.0 {
+            Ok(object) => object.meta_mut(),
+            Err(remains) => &mut remains.metadata,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::{CoderGroup, GroupStatus};
+
+    fn read(spec: &Value) -> Result<CoderGroup, Box<Remains>> {
+        let object = json!({
+            "apiVersion": "coder-operator.dev/v1alpha1", "kind": "CoderGroup",
+            "metadata": { "name": "g", "namespace": "ns", "managedFields": [{ "manager": "kubectl" }] },
+            "spec": spec, "status": { "id": "the-id", "origin": "Created" },
+        });
+        serde_json::from_value::<Guarded<CoderGroup>>(object).unwrap().0
+    }
+
+    #[test]
+    fn of_an_object_that_cannot_be_read_the_parts_that_can_be_are_left() {
+        let object = read(&json!({ "organization": "default" })).unwrap();
+        assert_eq!(object.metadata.managed_fields, None);
+        let remains = read(&json!({ "organization": "default", "quotaAllowance": "many" })).unwrap_err();
+        assert_eq!(remains.metadata.name.as_deref(), Some("g"));
+        assert!(remains.error.contains("many"), "{}", remains.error);
+        assert_eq!(
+            remains.part::<GroupStatus>("/status").unwrap().id.as_deref(),
+            Some("the-id")
+        );
+        assert_eq!(remains.part::<i64>("/spec/quotaAllowance"), None);
+    }
+}
