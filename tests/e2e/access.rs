@@ -8,7 +8,7 @@ use test_ground::Namespace;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization};
 
-use crate::support::{Coder, World, blocked, cluster, message, ready, simulated_only, stalled};
+use crate::support::{Coder, World, blocked, cluster, message, ready, simulated_only, stalled, waiting};
 
 const DENIED: &str = "AccessDenied";
 
@@ -109,6 +109,76 @@ async fn without_a_grant_nothing_is_read_or_written() {
         team.finish().await.unwrap();
         world.finish().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_has_none_does_not_learn_which_instances_there_are_nor_how_they_are() {
+    let (world, team) = world("access-secret", |_| Value::Null).await;
+    let broken = json!({ "url": "http://127.0.0.1:9" });
+    world.connect(world.ns(), "broken", broken).await;
+    world.wait("broken", waiting::<CoderInstance>("Unreachable")).await;
+    let mut said = Vec::new();
+    for name in ["default", "broken", "absent"] {
+        let spec = json!({ "organization": "default", "instanceRef": { "name": name, "namespace": world.ns() } });
+        world.apply_in::<CoderGroup>(team.name(), name, spec).await;
+        let refused = world.wait_in(team.name(), name, stalled::<CoderGroup>(DENIED)).await;
+        said.push(message(&refused, "Stalled").replace(&format!("{}/{name}", world.ns()), "X"));
+    }
+    assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
+    let passes = "coder_operator_passes_total{kind=\"CoderGroup\",outcome=\"AccessDenied\"}";
+    let count = world.operator.metric(passes).await.unwrap();
+    assert!(
+        count <= 9.0,
+        "{count} passes for three objects: nobody goes round in circles"
+    );
+    // Who was refused learns of it when that changes, also of an instance that comes later.
+    world
+        .connect(
+            world.ns(),
+            "absent",
+            json!({ "access": { "namespaces": { "names": [team.name()] } } }),
+        )
+        .await;
+    let name = world.name("late");
+    let spec = json!({
+        "organization": "default", "name": name, "instanceRef": { "name": "absent", "namespace": world.ns() },
+    });
+    world.delete_in::<CoderGroup>(team.name(), "absent").await;
+    world.gone_in::<CoderGroup>(team.name(), "absent").await;
+    world.apply_in::<CoderGroup>(team.name(), "late", spec).await;
+    world.wait_in(team.name(), "late", ready::<CoderGroup>).await;
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_one_nobody_holds_up_a_deletion_and_with_one_they_are_counted_and_not_named() {
+    let (world, team) = world("access-hold", |name| json!({ "namespaces": { "names": [name] } })).await;
+    let name = world.name("backend");
+    let spec = group(&world, &json!({ "name": name, "deletionPolicy": "Delete" }));
+    world.apply_in::<CoderGroup>(team.name(), "private-name", spec).await;
+    world.wait_in(team.name(), "private-name", ready::<CoderGroup>).await;
+    world.delete::<CoderInstance>("default").await;
+    let held = world.wait("default", blocked::<CoderInstance>("DependentsExist")).await;
+    let said = message(&held, "DeletionBlocked");
+    assert!(
+        said.contains("1 object in another namespace") && !said.contains("private-name"),
+        "{said}"
+    );
+    // Whoever may not use it any more, but names it, has a finalizer and says to hold something, does not count.
+    let api = Api::<CoderGroup>::namespaced(world.kube.clone(), team.name());
+    let finalizer = json!({ "metadata": { "finalizers": ["coder-operator.dev/finalizer", "somebody.example/else"] } });
+    api.patch("private-name", &PatchParams::default(), &Patch::Merge(finalizer))
+        .await
+        .unwrap();
+    world.patch::<CoderInstance>("default", json!({ "access": null })).await;
+    world.gone::<CoderInstance>("default").await;
+    let free = json!({ "metadata": { "finalizers": null } });
+    api.patch("private-name", &PatchParams::default(), &Patch::Merge(free))
+        .await
+        .unwrap();
+    team.finish().await.unwrap();
+    world.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

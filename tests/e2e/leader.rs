@@ -1,5 +1,7 @@
 //! Several replicas: one works, the others are warm, and never do two write.
 
+use std::collections::BTreeSet;
+
 use coder_sim::Profile;
 use serde_json::json;
 
@@ -90,6 +92,75 @@ async fn a_frozen_leader_writes_nothing_after_it_was_replaced() {
     let writes = world.coder.sim().journal().writes_since(mark);
     let creations = writes.iter().filter(|call| call.template.ends_with("/groups")).count();
     assert_eq!(creations, 10, "each group is created once: {writes:#?}");
+    drop((first, second));
+    world.leave();
+}
+
+/// The clients that called Coder after that, each by the word that is its own.
+fn clients(world: &World, mark: coder_sim::Mark) -> BTreeSet<String> {
+    let calls = world.coder.calls_since(mark).into_iter();
+    calls.map(|call| call.user_agent).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_does_not_lead_any_more_reads_nothing_and_begins_anew_when_it_leads_again() {
+    simulated_only!("reads the journal");
+    let (world, settings) = replicas("terms").await;
+    let often = json!({ "resyncInterval": "1s", "feedInterval": "1s" });
+    world.patch::<CoderInstance>("default", often).await;
+    let mut mark = world.coder.sim().journal().mark();
+    let first = Operator::start(world.ground, &settings).await;
+    world
+        .apply::<CoderGroup>("one", json!({ "organization": "default" }))
+        .await;
+    world.wait::<CoderGroup>("one", ready).await;
+    world.coder.looks(2).await;
+    let of_first = clients(&world, mark);
+    assert_eq!(of_first.len(), 1, "{of_first:?}");
+
+    let mut second = Operator::start(world.ground, &settings).await;
+    first.signal("STOP");
+    world.until("the second one leads", async || leads(&second)).await;
+    first.signal("CONT");
+    world
+        .until("the first one knows", async || first.log().contains("standing by"))
+        .await;
+    mark = world.coder.sim().journal().mark();
+    world.coder.looks(3).await;
+    let of_second = clients(&world, mark);
+    assert_eq!(of_second.len(), 1, "only who leads reads: {of_second:?}");
+    assert!(of_second.is_disjoint(&of_first));
+
+    // While it stands by, the grant it knew is taken back and the address moves.
+    let moved = Coder::simulated(Profile::Main).await;
+    let accept = moved.sim().deployment_id().to_string();
+    world
+        .annotate::<CoderInstance>("default", "coder-operator.dev/accept-deployment", &accept)
+        .await;
+    world
+        .put_secret(world.ns(), "default-token", &[("token", &moved.token)])
+        .await;
+    world
+        .patch::<CoderInstance>("default", json!({ "url": moved.url }))
+        .await;
+    world
+        .wait("default", |instance: &CoderInstance| {
+            ready(instance) && instance.status.as_ref().unwrap().deployment_id.as_ref() == Some(&accept)
+        })
+        .await;
+    mark = world.coder.sim().journal().mark();
+    second.signal("KILL");
+    second.ended().await;
+    world
+        .apply::<CoderGroup>("two", json!({ "organization": "default" }))
+        .await;
+    world.wait::<CoderGroup>("two", ready).await;
+    assert!(moved.sim().group("coder", "two").is_some());
+    assert_eq!(
+        clients(&world, mark),
+        BTreeSet::new(),
+        "nothing goes where it went before"
+    );
     drop((first, second));
     world.leave();
 }

@@ -62,9 +62,9 @@ async fn the_permissions_for_one_namespace_are_enough_there_and_nothing_elsewher
     let namespace = ground.namespace("rbac").await.unwrap();
     permit(ground, namespace.name()).await;
     let settings = Settings {
-        namespaces: vec![namespace.name().to_owned()],
         election: Some(("coder-operator".to_owned(), 15)),
         user: ACCOUNT,
+        ..Settings::watching(namespace.name())
     };
     let operator = Operator::start(ground, &settings).await;
     let world = World {

@@ -1,18 +1,20 @@
-//! Probes: a missing definition is named and waited for.
+//! Probes: a missing definition is named and waited for, and everything else works meanwhile.
 
+use serde_json::json;
 use test_ground::{ControlPlane, Options};
 
+use coder_operator::api::{CoderInstance, CoderOrganization};
 use coder_operator::crds;
 
-use crate::support::{Operator, Settings, prepare};
+use crate::support::{Coder, Operator, Settings, World, prepare, ready};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_definition_is_named_and_waited_for() {
     test_ground::init();
     // A cluster of its own: the definitions of the shared one are there.
-    let ground = ControlPlane::start(Options::default()).await.unwrap();
+    let ground: &ControlPlane = Box::leak(Box::new(ControlPlane::start(Options::default()).await.unwrap()));
     let admin = ground.admin().unwrap();
-    prepare(&ground).await;
+    prepare(ground).await;
     let groups = "codergroups.coder-operator.dev";
     let api =
         kube::Api::<k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition>::all(
@@ -26,14 +28,19 @@ async fn a_missing_definition_is_named_and_waited_for() {
 
     let settings = Settings {
         namespaces: Vec::new(),
-        election: None,
-        user: "coder-operator",
+        ..Settings::watching("")
     };
-    let operator = Operator::start(&ground, &settings).await;
+    let world = World {
+        ground,
+        namespace: ground.namespace("readiness").await.unwrap(),
+        coder: Coder::any().await,
+        operator: Operator::start(ground, &settings).await,
+        kube: admin.clone(),
+    };
     let probe = async |wanted: u16| {
         let waited = tokio::time::timeout(crate::support::PATIENCE, async {
             loop {
-                let (status, text) = operator.http("/readyz").await;
+                let (status, text) = world.operator.http("/readyz").await;
                 if status == wanted && (wanted == 200 || !text.contains("CoderLicense")) {
                     return text;
                 }
@@ -48,12 +55,21 @@ async fn a_missing_definition_is_named_and_waited_for() {
         "{text}"
     );
     assert_eq!(
-        operator.http("/livez").await.0,
+        world.operator.http("/livez").await.0,
         200,
         "waiting is no reason to be restarted"
     );
+    world.connect(world.ns(), "default", json!({})).await;
+    world.wait::<CoderInstance>("default", ready).await;
+    let name = world.name("platform");
+    let spec = json!({ "name": name, "deletionPolicy": "Delete" });
+    world.apply::<CoderOrganization>("platform", spec).await;
+    world.wait::<CoderOrganization>("platform", ready).await;
+    // There are no groups where there is no definition of them.
+    world.delete::<CoderOrganization>("platform").await;
+    world.gone::<CoderOrganization>("platform").await;
+    assert!(world.coder.organization(&name).await.is_none());
     test_ground::install_crds(&admin, &crds::all()).await.unwrap();
     probe(200).await;
-    drop(operator);
-    ground.stop().await;
+    world.finish().await;
 }

@@ -16,6 +16,8 @@ pub(crate) struct Settings {
     pub(crate) election: Option<(String, u64)>,
     /// The user it acts as.
     pub(crate) user: &'static str,
+    /// What its environment holds besides the kubeconfig.
+    pub(crate) environment: Vec<(&'static str, String)>,
 }
 
 impl Settings {
@@ -24,6 +26,7 @@ impl Settings {
             namespaces: vec![namespace.to_owned()],
             election: None,
             user: "coder-operator",
+            environment: Vec::new(),
         }
     }
 }
@@ -44,15 +47,16 @@ impl Operator {
             .unwrap()
             .keep();
         let kubeconfig = ground.kubeconfig(settings.user).unwrap();
-        let mut command: Vec<String> = vec![
-            "env".into(),
-            format!("KUBECONFIG={}", kubeconfig.display()),
+        let mut command: Vec<String> = vec!["env".into(), format!("KUBECONFIG={}", kubeconfig.display())];
+        let environment = settings.environment.iter();
+        command.extend(environment.map(|(name, value)| format!("{name}={value}")));
+        command.extend([
             env!("CARGO_BIN_EXE_coder-operator").into(),
             "run".into(),
             "--listen=127.0.0.1:0".into(),
             "--log-format=json".into(),
             "--log-level=info,coder_operator=debug".into(),
-        ];
+        ]);
         command.extend(
             settings
                 .namespaces

@@ -88,6 +88,20 @@ impl World {
         self.apply_in::<CoderInstance>(namespace, name, spec).await;
     }
 
+    /// Creates token Secret and `CoderInstance` for another Coder than the world's.
+    pub(crate) async fn connect_to(&self, coder: &Coder, name: &str, more: Value) {
+        self.put_secret(self.ns(), &format!("{name}-token"), &[("token", &coder.token)])
+            .await;
+        let mut spec = json!({
+            "url": coder.url,
+            "allowInsecureHTTP": coder.url.starts_with("http:"),
+            "tokenSecretRef": { "name": format!("{name}-token") },
+            "feedInterval": "Off",
+        });
+        merge(&mut spec, more);
+        self.apply::<CoderInstance>(name, spec).await;
+    }
+
     /// Creates or replaces a Secret in any namespace.
     pub(crate) async fn put_secret(&self, namespace: &str, name: &str, data: &[(&str, &str)]) {
         let strings: serde_json::Map<String, Value> = data
