@@ -3,13 +3,16 @@
 //! * `GET /_sim/journal`: all calls
 //! * `GET /_sim/state`: everything the deployment remembers
 //! * `POST /_sim/faults`: adds a fault, for example `{"method":"POST","template":"/api/v2/organizations","times":1,
-//!   "latency_ms":500,"status":503,"body":{"message":"down"}}`, with `"done":true` after doing what was asked; instead of `status` also `"cut":"before"`, `"cut":"after"`
-//!   or `"rate_limited":5`, `"page":{"status":502}`, `"hang":true`, and besides `"answer_after_ms":500`
+//!   "latency_ms":500,"status":503,"body":{"message":"down"}}`, with `"done":true` after doing what was asked; instead of `status`
+//!   also `"cut":"before"`, `"cut":"after"`, `"rate_limited":5`, `"page":{"status":502}` or `"hang":true`; and besides
+//!   `"answer_after_ms":500`
 //! * `DELETE /_sim/faults`: takes all faults away
 //! * `POST /_sim/gateway`: a gateway in front answers `{"page":{"status":503,"retry_after":5}}`, with `"times":3` only the
 //!   next calls, with `"demand":["x-proxy-key","k"]` only those without that header; a page is HTML, or `"text":"no"`, or
 //!   leads away with `"status":302,"location":"https://…"`; `DELETE` lets everything through again
 //! * `POST /_sim/seed`: much at once, `{"organization":"default","users":20000,"groups":10000,"members_each":3}`
+//! * `POST /_sim/sign-in`: somebody comes back from the identity provider with these claims, for example
+//!   `{"sub":"1","email":"kim@example.com","preferred_username":"kim","groups":["devs"]}`; answers `{"status":200,"session":"…"}`
 //! * `PATCH /_sim/settings`: `{"telemetry":true,"last_license_number":0,"time_per_listed_group_us":4500,"journal":1000}`, each
 //!   left out as it is
 //! * `POST /_sim/audit`: makes a fault in the audit log: `"hold"`, `"release"`, `{"delay":{"ms":4000}}`,
@@ -29,7 +32,7 @@ use crate::faults::Fault;
 use crate::gateway;
 use crate::seed;
 use crate::server::Shared;
-use crate::state::State;
+use crate::signin;
 
 #[derive(Deserialize)]
 struct FaultRequest {
@@ -81,7 +84,8 @@ impl Settings {
 pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8]) -> Answer {
     let done = match (method, command) {
         (&Method::GET, "journal") => return Answer::json(200, &shared.journal.calls()),
-        (&Method::GET, "state") => return Answer::json(200, &snapshot(&shared.state())),
+        (&Method::GET, "state") => return Answer::json(200, &shared.state().snapshot()),
+        (&Method::POST, "sign-in") => return sign_in(shared, body),
         (&Method::DELETE, "faults") => {
             shared.faults.clear();
             Ok(())
@@ -99,6 +103,13 @@ pub(crate) fn answer(shared: &Shared, method: &Method, command: &str, body: &[u8
     };
     match done {
         Ok(()) => Answer::empty(204),
+        Err(problem) => Answer::message(400, problem),
+    }
+}
+
+fn sign_in(shared: &Shared, claims: &[u8]) -> Answer {
+    match read(claims) {
+        Ok(claims) => Answer::json(200, &json!(signin::sign_in(&mut shared.state(), &claims))),
         Err(problem) => Answer::message(400, problem),
     }
 }
@@ -150,26 +161,4 @@ fn fault(request: FaultRequest) -> Result<Fault, String> {
         Some(other) => Err(format!("cut is before or after, not {other:?}")),
         None => Ok(fault),
     }
-}
-
-/// Everything the deployment remembers.
-pub(crate) fn snapshot(state: &State) -> Value {
-    let all = |values: Vec<Value>| Value::Array(values);
-    json!({
-        "profile": state.profile,
-        "deployment_id": state.deployment_id,
-        "users": all(state.users.values().map(|row| json!(row)).collect()),
-        "organizations": all(state.organizations.values().map(|row| json!(row)).collect()),
-        "members": all(state.members.values().map(|row| json!(row)).collect()),
-        "custom_roles": state.custom_roles,
-        "groups": all(state.groups.values().map(|row| json!(row)).collect()),
-        "provisioner_keys": state.provisioner_keys,
-        "telemetry": state.process.configuration.telemetry,
-        "licenses": all(state.licenses.values().map(|row| json!(row)).collect()),
-        "workspace_proxies": all(state.proxies.values().map(|row| json!(row)).collect()),
-        "organization_sync": state.organization_sync.json(state.profile),
-        "application_name": state.application_name,
-        "notifier_paused": state.notifier_paused,
-        "prebuilds_paused": state.prebuilds_paused,
-    })
 }

@@ -1,11 +1,12 @@
 //! Signing in through an identity provider, as a person at a browser does.
 
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::sim::Sim;
 
 /// What came of a sign-in.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct SignIn {
     /// Status of the last page.
     pub status: u16,

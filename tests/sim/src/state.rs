@@ -21,6 +21,7 @@ mod roles;
 mod settings;
 mod shown;
 mod signin;
+mod snapshot;
 mod tables;
 mod templates;
 mod users;

@@ -104,6 +104,6 @@ impl Sim {
     /// Everything at once, as JSON.
     #[must_use]
     pub fn snapshot(&self) -> Value {
-        crate::control::snapshot(&self.shared.state())
+        self.shared.state().snapshot()
     }
 }

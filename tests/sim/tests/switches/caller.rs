@@ -90,3 +90,7 @@ pub(crate) async fn get(sim: &Sim, path: &str) -> Answer {
 pub(crate) async fn post(sim: &Sim, path: &str, body: Value) -> Answer {
     call(sim, Method::POST, path, Some(body)).await
 }
+
+pub(crate) async fn patch(sim: &Sim, path: &str, body: Value) -> Answer {
+    call(sim, Method::PATCH, path, Some(body)).await
+}

@@ -11,6 +11,7 @@ mod gateway;
 mod licences;
 mod many;
 mod past;
+mod sign_in;
 mod slow;
 mod templates;
 mod tokens;
