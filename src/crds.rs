@@ -48,7 +48,7 @@ struct Collected(Vec<CustomResourceDefinition>);
 
 impl Visitor for Collected {
     fn visit<R: Remote>(&mut self) {
-        self.0.push(finished(<R::Kind as CustomResourceExt>::crd()));
+        self.0.push(finished(<R as CustomResourceExt>::crd()));
     }
 }
 

@@ -14,6 +14,7 @@ mod parent;
 mod properties;
 pub mod workspace_proxy;
 
+use crate::api::{CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
 use crate::engine::Remote;
 
 /// Does something with every kind.
@@ -24,8 +25,8 @@ pub trait Visitor {
 
 /// The registry: every kind but `CoderInstance`, which is the connection of all others.
 pub fn visit(visitor: &mut impl Visitor) {
-    visitor.visit::<license::License>();
-    visitor.visit::<organization::Organization>();
-    visitor.visit::<group::Group>();
-    visitor.visit::<workspace_proxy::WorkspaceProxy>();
+    visitor.visit::<CoderLicense>();
+    visitor.visit::<CoderOrganization>();
+    visitor.visit::<CoderGroup>();
+    visitor.visit::<CoderWorkspaceProxy>();
 }

@@ -107,7 +107,7 @@ struct Plurals(Vec<String>);
 
 impl Visitor for Plurals {
     fn visit<R: Remote>(&mut self) {
-        self.0.push(<R::Kind as CustomResourceExt>::crd().spec.names.plural);
+        self.0.push(<R as CustomResourceExt>::crd().spec.names.plural);
     }
 }
 

@@ -23,13 +23,14 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Kind, Mode, Object, ObjectKey, Reference};
+use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Mode, Object, ObjectKey, Reference};
 use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, CreateProxy, UpdateGroup};
 use coder_operator::crds;
 use coder_operator::engine::cluster::files::{Document, Files, Offline};
 use coder_operator::engine::cluster::wake::Wakes;
 use coder_operator::engine::connection::{Connection, Link, Terms};
 use coder_operator::engine::pass::adoption::{self, Found};
+use coder_operator::engine::remote::Change;
 use coder_operator::engine::{Disposition, Error, Reason, Remote, Target, access};
 use coder_operator::kinds::{self, Visitor};
 use coder_operator::metrics::Metrics;
@@ -118,7 +119,7 @@ struct Adding {
 
 impl Visitor for Adding {
     fn visit<R: Remote>(&mut self) {
-        let objects = self.files.add::<R::Kind>().unwrap();
+        let objects = self.files.add::<R>().unwrap();
         self.objects.extend(
             objects
                 .into_iter()
@@ -134,12 +135,12 @@ trait Planned: Send + Sync {
     fn plan<'a>(&'a self, example: &'a Example, to: &'a Arc<Connection>) -> BoxFuture<'a, Result<Vec<String>, Error>>;
 }
 
-struct One<R: Remote>(Arc<R::Kind>);
+struct One<R: Remote>(Arc<R>);
 
 impl<R: Remote> Planned for One<R> {
     fn reference(&self) -> Reference {
         Reference {
-            kind: R::Kind::KIND,
+            kind: R::KIND,
             key: self.0.key(),
         }
     }
@@ -149,7 +150,7 @@ impl<R: Remote> Planned for One<R> {
     }
 }
 
-async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connection>) -> Result<Vec<String>, Error> {
+async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>) -> Result<Vec<String>, Error> {
     let Connection {
         key: instance,
         terms: Terms { access, defaults, .. },
@@ -157,7 +158,7 @@ async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connec
     } = &**to;
     let namespace = object.key().namespace;
     assert_eq!(object.instance_key(), *instance);
-    let (kind, scope) = (R::Kind::KIND, R::Kind::SCOPE);
+    let (kind, scope) = (R::KIND, R::SCOPE);
     let labels = example.namespaces.get(&namespace);
     let labels = labels.expect("an example makes its namespaces");
     access::check(
@@ -183,7 +184,7 @@ async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connec
             .expect("something is to be done where there is nothing")
     ));
 
-    let key = R::key(&desired);
+    let key = R::natural_key(&desired);
     let named = R::observe(&cx, Some(&desired), Target::Key(&key)).await?;
     let mut lines = Vec::new();
     if object.common().mode == Mode::Observe {
@@ -217,21 +218,21 @@ async fn planned<R: Remote>(object: &R::Kind, example: &Example, to: &Arc<Connec
         }
         for change in changes {
             lines.push(change.to_string());
-            if R::Kind::KIND == CoderWorkspaceProxy::KIND {
+            if R::KIND == CoderWorkspaceProxy::KIND {
                 // Its token would have no Secret to go to.
                 continue;
             }
             let after = R::apply(&cx, &desired, observed.as_ref(), &change).await?;
-            observed = Some(if R::creates(&change) {
+            observed = Some(if change.creates() {
                 R::complete(&cx, &desired, after).await?
             } else {
                 after
             });
-            if R::creates(&change) {
+            if change.creates() {
                 break;
             }
         }
-        if R::Kind::KIND == CoderWorkspaceProxy::KIND {
+        if R::KIND == CoderWorkspaceProxy::KIND {
             return Ok(lines);
         }
     }

@@ -5,12 +5,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_controller::events::EventType;
-use kube::Resource;
 use tokio::time::Instant;
 
-use crate::api::{
-    AdoptionPolicy, Kind, Mode, Object, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, instance,
-};
+use crate::api::{AdoptionPolicy, Mode, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, Guard, Recent};
 use crate::engine::cluster::wake::Topic;
@@ -20,7 +17,7 @@ use crate::engine::connection::Connection;
 use crate::engine::cx::{Cx, Seen};
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{Decision, Found};
-use crate::engine::remote::{Remote, Report, Target};
+use crate::engine::remote::{Change, Remote, Report, Target};
 use crate::engine::{Engine, access};
 
 pub mod adoption;
@@ -41,13 +38,13 @@ const ROUNDS: usize = 6;
 /// A pass under way.
 pub struct Pass<'a, R: Remote> {
     pub(in crate::engine) engine: &'a Engine,
-    pub(in crate::engine) recent: &'a Recent<R::Kind>,
+    pub(in crate::engine) recent: &'a Recent<R>,
     /// The object as it is now, own writes included.
-    pub(in crate::engine) object: Arc<R::Kind>,
+    pub(in crate::engine) object: Arc<R>,
     /// The status as the pass found it.
-    pub(in crate::engine) before: StatusOf<R>,
+    pub(in crate::engine) before: R::Status,
     /// The status as the pass leaves it.
-    pub(in crate::engine) status: StatusOf<R>,
+    pub(in crate::engine) status: R::Status,
     pub(in crate::engine) me: Reference,
     pub(in crate::engine) since: Instant,
     pub(in crate::engine) seen: Mutex<Seen>,
@@ -56,17 +53,14 @@ pub struct Pass<'a, R: Remote> {
     claims: bool,
 }
 
-/// The status of a kind.
-pub type StatusOf<R> = <<R as Remote>::Kind as Object>::Status;
-
 /// Looks at the object once and does what is to be done.
-pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R::Kind>, object: Arc<R::Kind>) -> Ended {
+pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R>, object: Arc<R>) -> Ended {
     let mut object = recent.newest(object);
     if object.own_status().is_none() && object.status().is_some() {
         Arc::make_mut(&mut object).clear_status();
     }
     let me = Reference {
-        kind: R::Kind::KIND,
+        kind: R::KIND,
         key: object.key(),
     };
     let since = engine.wakes.take_since(&me);
@@ -196,7 +190,7 @@ impl<R: Remote> Pass<'_, R> {
                 .condition(conditions::DRIFT_DETECTED)
                 .is_none_or(|before| before.message != *drift)
         {
-            self.engine.metrics.drift(R::Kind::KIND, "reported");
+            self.engine.metrics.drift(R::KIND, "reported");
             self.tell(EventType::Warning, Reason::DriftDetected, drift.clone())
                 .await;
         }
@@ -223,8 +217,8 @@ impl<R: Remote> Pass<'_, R> {
 
     fn forget_status(&mut self) {
         Arc::make_mut(&mut self.object).clear_status();
-        self.before = StatusOf::<R>::default();
-        self.status = StatusOf::<R>::default();
+        self.before = R::Status::default();
+        self.status = R::Status::default();
     }
 
     /// Whether the instance grants every organization that a write would touch: the wanted one, and the one in which the
@@ -264,8 +258,8 @@ impl<R: Remote> Pass<'_, R> {
             instance,
             namespace,
             labels: &|| self.engine.labels(namespace),
-            kind: R::Kind::KIND,
-            scope: R::Kind::SCOPE,
+            kind: R::KIND,
+            scope: R::SCOPE,
         };
         access::check(terms.as_ref().and_then(|terms| terms.access.as_ref()), request)
     }
@@ -276,7 +270,7 @@ impl<R: Remote> Pass<'_, R> {
         let desired = R::resolve(&cx, &self.object).await?;
         self.authorize_organizations(connection, Some(&desired), None)?;
         self.show_deletion_policy();
-        let key = R::key(&desired);
+        let key = R::natural_key(&desired);
         Ok((desired, key))
     }
 
@@ -352,7 +346,7 @@ impl<R: Remote> Pass<'_, R> {
         for change in changes {
             self.permit(connection).await?;
             R::rehearse(&self.cx(connection, self.since)?, desired, change).await?;
-            let creates = R::creates(change);
+            let creates = change.creates();
             let begun_before = self.status.common().pending_creation.is_some();
             if creates {
                 self.claim_creation(connection, key)?;
@@ -375,7 +369,7 @@ impl<R: Remote> Pass<'_, R> {
             // What is made again is filled again: its end says it all.
             let made_again = done.iter().any(|done| done.creates);
             let deviations = if self.was_in_sync() && !made_again {
-                R::deviations(change, &self.before)
+                change.deviations(&self.before)
             } else {
                 Vec::new()
             };

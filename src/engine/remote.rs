@@ -5,44 +5,44 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::api::{DeletionPolicy, Kind, Object, Origin};
+use crate::api::{DeletionPolicy, Kind, Origin};
 use crate::engine::cx::Cx;
 use crate::engine::error::{Error, Reason};
-use crate::engine::pass::StatusOf;
 use crate::engine::pass::drift::Deviation;
 use crate::metrics::Samples;
 
 /// The rule of one kind: how a custom resource becomes an object in Coder.
 ///
 /// Conflict, adoption, crash safety, drift, deletion, status and events are the engine's and the same for all kinds.
-pub trait Remote: Sized + Send + Sync + 'static {
-    /// The custom resource.
-    type Kind: Kind;
+pub trait Remote: Kind {
+    /// Whether it is created and deleted, or always there.
+    const LIFE: Life = Life::Object;
+    /// What messages call it, followed by its key: `group`.
+    const NOUN: &'static str;
+
     /// What shall be, with references resolved and values parsed.
     type Desired: Send + Sync;
     /// What Coder holds.
     type Observed: Clone + Send + Sync;
-    /// What the status keeps to find the object again.
-    type Identity: Clone + Send + Sync;
-    /// One call that changes Coder. `Display` is one line for events, logs and plans; it never shows a secret.
-    type Change: fmt::Display + Send + Sync;
-
-    /// What messages call it, followed by its key: `group`.
-    const NOUN: &'static str;
+    /// What the status keeps to find the object again. Its text is the id: equal for two custom resources exactly when they
+    /// hold the same object of a deployment.
+    type Identity: fmt::Display + Clone + Send + Sync;
+    /// One call that changes Coder.
+    type Change: Change<Self>;
 
     /// Turns the spec into what shall be: looks up references and Secrets, writes nothing to Coder.
-    fn resolve(cx: &Cx<'_>, object: &Self::Kind) -> impl Future<Output = Result<Self::Desired, Error>> + Send;
+    fn resolve(cx: &Cx<'_>, object: &Self) -> impl Future<Output = Result<Self::Desired, Error>> + Send;
 
     /// By what an object of this kind is found before it has an id: unique among all objects of the kind in a
     /// deployment, equal exactly when Coder would refuse the second one.
-    fn key(desired: &Self::Desired) -> String;
+    fn natural_key(desired: &Self::Desired) -> String;
 
     /// The organizations that a write would touch, by their names in Coder: those that are wanted and those that are there.
     /// The instance must grant all of them.
     fn organizations<'a>(desired: Option<&'a Self::Desired>, observed: Option<&'a Self::Observed>) -> Vec<&'a str>;
 
     /// What the status says of where it is.
-    fn identity(status: &<Self::Kind as Object>::Status) -> Option<Self::Identity>;
+    fn identity(status: &Self::Status) -> Option<Self::Identity>;
 
     /// What Coder holds, from the mirror: as much of it as `desired` asks for, the least when a deletion asks. `None`
     /// only when the list that shows it does not have it, or has something else under the same id.
@@ -69,19 +69,17 @@ pub trait Remote: Sized + Send + Sync + 'static {
         Ok(())
     }
 
+    /// Of what always stands: whether nobody has set yet what the spec manages, so that whoever does is its creator.
+    fn untouched(_desired: &Self::Desired, _observed: &Self::Observed) -> bool {
+        false
+    }
+
     /// The calls that make Coder agree. Pure. Empty when it does; a first one that creates when there is nothing.
     fn plan(desired: &Self::Desired, observed: Option<&Self::Observed>) -> Vec<Self::Change>;
 
     /// What must stand in the status before the first call of a plan, so that a crash after it is no loss: what this object
     /// manages, and what it adds to lists that it shares with others.
-    fn prepare(_desired: &Self::Desired, _observed: &Self::Observed, _status: &mut StatusOf<Self>) {}
-
-    /// Whether the change makes a new object in Coder. After it, the rest of the plan is made anew.
-    fn creates(change: &Self::Change) -> bool;
-
-    /// What somebody else did that a change sets right, one deviation a field; the spec did not ask for it just now (its
-    /// generation was in sync before). None for what was waited for, or asked for otherwise.
-    fn deviations(change: &Self::Change, before: &<Self::Kind as Object>::Status) -> Vec<Deviation>;
+    fn prepare(_desired: &Self::Desired, _observed: &Self::Observed, _status: &mut Self::Status) {}
 
     /// Whether the change could be carried through to its end, as far as that can be known before: what Coder shows once
     /// must have a place to go to. Asked before the change, and before a creation is begun; writes nothing.
@@ -112,19 +110,14 @@ pub trait Remote: Sized + Send + Sync + 'static {
     }
 
     /// Writes the identity and the facts that users want to see into the status, and says what else is worth saying.
-    fn report(
-        desired: &Self::Desired,
-        observed: &Self::Observed,
-        status: &mut <Self::Kind as Object>::Status,
-        now: Timestamp,
-    ) -> Report;
+    fn report(desired: &Self::Desired, observed: &Self::Observed, status: &mut Self::Status, now: Timestamp) -> Report;
 
     /// Adds what the kind measures of one object.
-    fn measure(_object: &Self::Kind, _samples: &mut Samples) {}
+    fn measure(_object: &Self, _samples: &mut Samples) {}
 
     /// The names of the Secrets that the object writes. They stay, without an owner, when the object lets go of what it
     /// stands for in Coder.
-    fn secrets(_object: &Self::Kind) -> Vec<&str> {
+    fn secrets(_object: &Self) -> Vec<&str> {
         Vec::new()
     }
 
@@ -144,11 +137,29 @@ pub trait Remote: Sized + Send + Sync + 'static {
     /// The identity of what was observed, to delete an object whose id was never recorded.
     fn identify(observed: &Self::Observed) -> Self::Identity;
 
-    /// The id in it, equal for two custom resources exactly when they hold the same object of a deployment.
-    fn held(identity: &Self::Identity) -> String;
-
     /// Deletes it in Coder, knowing the status alone. Success means that it is gone, also when it was gone before.
     fn delete(cx: &Cx<'_>, identity: &Self::Identity) -> impl Future<Output = Result<(), Error>> + Send;
+}
+
+/// Whether something in Coder comes and goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Life {
+    /// It is created and deleted.
+    Object,
+    /// It is there as long as what it belongs to is: a setting. It is never created; deleting gives back its initial value.
+    Standing,
+}
+
+/// One call that changes Coder. `Display` is one line for events, logs and plans; it never shows a secret.
+pub trait Change<K: Kind>: fmt::Display + Send + Sync {
+    /// Whether it makes a new object in Coder. After it, the rest of the plan is made anew.
+    fn creates(&self) -> bool {
+        false
+    }
+
+    /// What somebody else did that the change sets right, one deviation a field; the spec did not ask for it just now (its
+    /// generation was in sync before). None for what was waited for, or asked for otherwise.
+    fn deviations(&self, before: &K::Status) -> Vec<Deviation>;
 }
 
 /// By what to look.
@@ -156,7 +167,7 @@ pub trait Remote: Sized + Send + Sync + 'static {
 pub enum Target<'a, I> {
     /// By what the status keeps.
     Identity(&'a I),
-    /// By [`Remote::key`].
+    /// By [`Remote::natural_key`].
     Key(&'a str),
 }
 

@@ -6,6 +6,8 @@
 mod change;
 mod people;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use kube::ResourceExt;
 
@@ -14,15 +16,12 @@ use super::field::Field;
 use super::parent::{Parent, parent};
 use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
 use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
-use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
 use crate::mirror::Interest;
 pub use change::Change;
 use people::Memory;
 pub use people::Wanted;
-
-/// The rule.
-pub struct Group;
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -53,14 +52,19 @@ pub struct Identity {
     prebuilds: bool,
 }
 
-impl Remote for Group {
-    type Kind = CoderGroup;
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.id.fmt(f)
+    }
+}
+
+impl Remote for CoderGroup {
+    const NOUN: &'static str = "group";
+
     type Desired = Desired;
     type Observed = Observed;
     type Identity = Identity;
     type Change = Change;
-
-    const NOUN: &'static str = "group";
 
     async fn resolve(cx: &Cx<'_>, object: &CoderGroup) -> Result<Desired, Error> {
         let spec = &object.spec;
@@ -105,7 +109,7 @@ impl Remote for Group {
         })
     }
 
-    fn key(desired: &Desired) -> String {
+    fn natural_key(desired: &Desired) -> String {
         format!("{}/{}", desired.organization.id, desired.name)
     }
 
@@ -209,14 +213,6 @@ impl Remote for Group {
         changes
     }
 
-    fn creates(change: &Change) -> bool {
-        matches!(change, Change::Create(_))
-    }
-
-    fn deviations(change: &Change, before: &GroupStatus) -> Vec<Deviation> {
-        change.deviations(before)
-    }
-
     fn prepare(desired: &Desired, observed: &Observed, status: &mut GroupStatus) {
         if let Some(wanted) = &desired.members {
             wanted.note_added(observed, status);
@@ -310,10 +306,6 @@ impl Remote for Group {
             organization,
             prebuilds: observed.prebuilds,
         }
-    }
-
-    fn held(identity: &Identity) -> String {
-        identity.id.to_string()
     }
 
     async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {

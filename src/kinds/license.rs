@@ -12,6 +12,7 @@ use secrecy::SecretString;
 use super::absence;
 use crate::api::{CoderLicense, DeletionPolicy, LicenseStatus, Origin, ReplacedLicense};
 use crate::coder::{self, Class, DeploymentId, Entitlements, LicenseClaims, LicenseId};
+use crate::engine;
 use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
 use crate::lists::{LicenseItem, Licenses, SETTING, Standing};
 use crate::metrics::Samples;
@@ -24,9 +25,6 @@ mod renewal;
 pub use identity::Identity;
 use identity::Known;
 use renewal::Around;
-
-/// The rule.
-pub struct License;
 
 /// What shall be.
 pub struct Desired {
@@ -76,14 +74,27 @@ impl fmt::Display for Change {
     }
 }
 
-impl Remote for License {
-    type Kind = CoderLicense;
+impl engine::remote::Change<CoderLicense> for Change {
+    fn creates(&self) -> bool {
+        matches!(self, Self::Add { .. })
+    }
+
+    fn deviations(&self, _: &LicenseStatus) -> Vec<Deviation> {
+        match self {
+            Self::Add { renewal: false } => vec![Deviation::deleted()],
+            // The Secret changed.
+            Self::Add { renewal: true } | Self::RemoveReplaced(_) => Vec::new(),
+        }
+    }
+}
+
+impl Remote for CoderLicense {
+    const NOUN: &'static str = "the licence with the claims";
+
     type Desired = Desired;
     type Observed = Observed;
     type Identity = Identity;
     type Change = Change;
-
-    const NOUN: &'static str = "the licence with the claims";
 
     async fn resolve(cx: &Cx<'_>, object: &CoderLicense) -> Result<Desired, Error> {
         let reference = &object.spec.license_secret_ref;
@@ -111,7 +122,7 @@ impl Remote for License {
         })
     }
 
-    fn key(desired: &Desired) -> String {
+    fn natural_key(desired: &Desired) -> String {
         desired.digest.clone()
     }
 
@@ -183,18 +194,6 @@ impl Remote for License {
         let may_go = |old: &&LicenseItem| renewal::lacks(&desired.claims, &old.claims, around).is_empty();
         let going = observed.superseded.iter().filter(may_go);
         going.map(|old| Change::RemoveReplaced(old.id)).collect()
-    }
-
-    fn creates(change: &Change) -> bool {
-        matches!(change, Change::Add { .. })
-    }
-
-    fn deviations(change: &Change, _: &LicenseStatus) -> Vec<Deviation> {
-        match change {
-            Change::Add { renewal: false } => vec![Deviation::deleted()],
-            // The Secret changed.
-            Change::Add { renewal: true } | Change::RemoveReplaced(_) => Vec::new(),
-        }
     }
 
     async fn apply(
@@ -291,10 +290,6 @@ impl Remote for License {
             current: Known::from(&observed.license),
             replaced: observed.superseded.iter().map(Known::from).collect(),
         }
-    }
-
-    fn held(identity: &Identity) -> String {
-        identity.current.held()
     }
 
     async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {

@@ -14,13 +14,11 @@ use super::field::{Differences, Field};
 use super::parent;
 use crate::api::{CoderOrganization, DeletionPolicy, OrganizationStatus, Origin, WorkspaceSharing, rules};
 use crate::coder::{self, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization};
+use crate::engine;
 use crate::engine::remote::deletion_refused;
 use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
 use crate::lists::{Groups, Organizations, SETTING, Sharing, SharingItem};
 use contents::look_first;
-
-/// The rule.
-pub struct Organization;
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -95,14 +93,26 @@ impl Change {
     }
 }
 
-impl Remote for Organization {
-    type Kind = CoderOrganization;
+impl engine::remote::Change<CoderOrganization> for Change {
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+
+    fn deviations(&self, _: &OrganizationStatus) -> Vec<Deviation> {
+        match self {
+            Self::Create(_) => vec![Deviation::deleted()],
+            Self::Update { .. } | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().deviations(),
+        }
+    }
+}
+
+impl Remote for CoderOrganization {
+    const NOUN: &'static str = "organization";
+
     type Desired = Desired;
     type Observed = Observed;
     type Identity = OrganizationId;
     type Change = Change;
-
-    const NOUN: &'static str = "organization";
 
     async fn resolve(_: &Cx<'_>, object: &CoderOrganization) -> Result<Desired, Error> {
         let spec = &object.spec;
@@ -122,7 +132,7 @@ impl Remote for Organization {
         })
     }
 
-    fn key(desired: &Desired) -> String {
+    fn natural_key(desired: &Desired) -> String {
         desired.name.to_ascii_lowercase()
     }
 
@@ -203,19 +213,6 @@ impl Remote for Organization {
             .and_then(|held| Field::differing(sharing.as_ref(), held));
         changes.extend(sharing.map(Change::SetSharing));
         changes
-    }
-
-    fn creates(change: &Change) -> bool {
-        matches!(change, Change::Create(_))
-    }
-
-    fn deviations(change: &Change, _: &OrganizationStatus) -> Vec<Deviation> {
-        match change {
-            Change::Create(_) => vec![Deviation::deleted()],
-            Change::Update { .. } | Change::SetEveryoneQuota(_) | Change::SetSharing(_) => {
-                change.differences().deviations()
-            }
-        }
     }
 
     async fn apply(cx: &Cx<'_>, _: &Desired, observed: Option<&Observed>, change: &Change) -> Result<Observed, Error> {
@@ -315,10 +312,6 @@ impl Remote for Organization {
 
     fn identify(observed: &Observed) -> OrganizationId {
         observed.organization.id
-    }
-
-    fn held(identity: &OrganizationId) -> String {
-        identity.to_string()
     }
 
     async fn delete(cx: &Cx<'_>, id: &OrganizationId) -> Result<(), Error> {

@@ -7,6 +7,7 @@ use proptest::strategy::{BoxedStrategy, Strategy};
 use proptest::test_runner::TestRunner;
 
 use crate::engine::Remote;
+use crate::engine::remote::Change;
 
 /// More rounds than any plan needs.
 const ROUNDS: usize = 4;
@@ -28,7 +29,7 @@ pub(super) trait Model: Remote<Desired: Debug, Observed: Debug> {
 /// What is not there is created, by the first change and by no other.
 pub(super) fn what_is_absent_is_created<M: Model>() {
     run(&M::any_desired(), |desired| {
-        let creations: Vec<bool> = M::plan(&desired, None).iter().map(M::creates).collect();
+        let creations: Vec<bool> = M::plan(&desired, None).iter().map(Change::creates).collect();
         assert_eq!(creations.first(), Some(&true), "{desired:?}");
         assert!(creations.iter().skip(1).all(|creates| !creates), "{desired:?}");
     });
@@ -46,7 +47,7 @@ pub(super) fn a_plan_carried_out_leaves_nothing_to_do<M: Model>() {
                 }
                 for change in changes {
                     observed = Some(M::after(&desired, observed, &change));
-                    if M::creates(&change) {
+                    if change.creates() {
                         break;
                     }
                 }

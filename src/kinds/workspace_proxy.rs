@@ -15,6 +15,7 @@ use url::Url;
 use super::field::{Differences, Field};
 use crate::api::{CoderWorkspaceProxy, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, CreateProxy, ProxyId, ProxyWithToken, UpdateProxy};
+use crate::engine;
 use crate::engine::cluster::output::Place;
 use crate::engine::issued::{self, Home, Issued};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
@@ -25,9 +26,6 @@ use crate::metrics::Samples;
 const TOKEN_KEY: &str = "CODER_PROXY_SESSION_TOKEN";
 /// The key of the deployment's URL.
 const URL_KEY: &str = "CODER_PRIMARY_ACCESS_URL";
-
-/// The rule.
-pub struct WorkspaceProxy;
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -103,14 +101,35 @@ impl fmt::Display for Change {
     }
 }
 
-impl Remote for WorkspaceProxy {
-    type Kind = CoderWorkspaceProxy;
+impl engine::remote::Change<CoderWorkspaceProxy> for Change {
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+
+    fn deviations(&self, _: &WorkspaceProxyStatus) -> Vec<Deviation> {
+        match self {
+            Self::Create(_) => vec![Deviation::deleted()],
+            Self::Update {
+                name,
+                display_name,
+                icon,
+            } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).deviations(),
+            Self::IssueToken { asked: false } => vec![Deviation {
+                field: "tokenSecret",
+                text: "tokenSecret lost its token (running proxies need the new Secret and a restart)".to_owned(),
+            }],
+            Self::IssueToken { asked: true } | Self::SettleSecret => Vec::new(),
+        }
+    }
+}
+
+impl Remote for CoderWorkspaceProxy {
+    const NOUN: &'static str = "workspace proxy";
+
     type Desired = Desired;
     type Observed = Observed;
     type Identity = ProxyId;
     type Change = Change;
-
-    const NOUN: &'static str = "workspace proxy";
 
     async fn resolve(cx: &Cx<'_>, object: &CoderWorkspaceProxy) -> Result<Desired, Error> {
         let spec = &object.spec;
@@ -158,7 +177,7 @@ impl Remote for WorkspaceProxy {
         })
     }
 
-    fn key(desired: &Desired) -> String {
+    fn natural_key(desired: &Desired) -> String {
         desired.name.to_ascii_lowercase()
     }
 
@@ -229,26 +248,6 @@ impl Remote for WorkspaceProxy {
         // A first pass over what was taken over may fail: the next one must not take the annotation for a new one.
         if desired.handled.is_some() {
             status.last_handled_rotate.clone_from(&desired.handled);
-        }
-    }
-
-    fn creates(change: &Change) -> bool {
-        matches!(change, Change::Create(_))
-    }
-
-    fn deviations(change: &Change, _: &WorkspaceProxyStatus) -> Vec<Deviation> {
-        match change {
-            Change::Create(_) => vec![Deviation::deleted()],
-            Change::Update {
-                name,
-                display_name,
-                icon,
-            } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).deviations(),
-            Change::IssueToken { asked: false } => vec![Deviation {
-                field: "tokenSecret",
-                text: "tokenSecret lost its token (running proxies need the new Secret and a restart)".to_owned(),
-            }],
-            Change::IssueToken { asked: true } | Change::SettleSecret => Vec::new(),
         }
     }
 
@@ -359,10 +358,6 @@ impl Remote for WorkspaceProxy {
 
     fn identify(observed: &Observed) -> ProxyId {
         observed.proxy.id
-    }
-
-    fn held(identity: &ProxyId) -> String {
-        identity.to_string()
     }
 
     async fn delete(cx: &Cx<'_>, id: &ProxyId) -> Result<(), Error> {

@@ -19,7 +19,7 @@ pub struct Claim {
     pub key: ObjectKey,
     /// The deployment it is in: two instances may lead to the same.
     pub deployment: String,
-    /// What is claimed by name: [`Remote::key`](crate::engine::remote::Remote::key).
+    /// What is claimed by name: [`Remote::natural_key`](crate::engine::remote::Remote::natural_key).
     pub named: Option<String>,
     /// What is held by id.
     pub held: Option<String>,

@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use k8s_controller::events::EventType;
-use kube::{Resource, ResourceExt};
+use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{Kind, Object, ObjectKey, ObjectStatus, Reference, annotation, instance};
+use crate::api::{ObjectKey, ObjectStatus, Reference, annotation, instance};
 use crate::engine::cluster::status::{self, Guard};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, SYNCED, Verdict};
 use crate::engine::cx::Seen;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::drift::{Attributed, Deviation};
-use crate::engine::remote::{Remote, Report};
+use crate::engine::remote::{Change, Remote, Report};
 use crate::mirror::{Author, Waker};
 
 /// A change that was made.
@@ -52,7 +52,7 @@ impl<R: Remote> Pass<'_, R> {
         let drift = Attributed::new(deviations, &self.authors());
         let text = format!("{}, corrected", drift.with_times());
         tracing::info!(drift = text, "drift");
-        self.engine.metrics.drift(R::Kind::KIND, "corrected");
+        self.engine.metrics.drift(R::KIND, "corrected");
         self.engine.fights.corrected(&self.me, &drift, (self.engine.now)());
         // What was learned of since this pass looked is not answered yet.
         if let Some(connection) = &self.connection {
@@ -65,7 +65,7 @@ impl<R: Remote> Pass<'_, R> {
     pub(super) fn with_fights(&self, mut report: Report) -> Report {
         if let Some((note, until)) = self.engine.fights.standing(&self.me, (self.engine.now)()) {
             if self.before.common().condition(note.type_).is_none() {
-                self.engine.metrics.drift_repeats(R::Kind::KIND);
+                self.engine.metrics.drift_repeats(R::KIND);
             }
             report.notes.push(note);
             report.look_again = Some(report.look_again.map_or(until, |at| at.min(until)));
@@ -100,7 +100,7 @@ impl<R: Remote> Pass<'_, R> {
             if text == said {
                 continue;
             }
-            let found = R::deviations(change, &self.before);
+            let found = change.deviations(&self.before);
             if found.is_empty() {
                 others.push(text.clone());
             }
@@ -192,7 +192,7 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
-    pub(in crate::engine) fn wrote(&mut self, object: R::Kind) {
+    pub(in crate::engine) fn wrote(&mut self, object: R) {
         self.object = Arc::new(object);
         self.recent.wrote(Arc::clone(&self.object));
     }

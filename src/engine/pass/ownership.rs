@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{Object, ObjectStatus, Reference};
+use crate::api::{ObjectStatus, Reference};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
@@ -20,7 +20,7 @@ impl<R: Remote> Pass<'_, R> {
         let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
         self.claims = true;
         self.engine.claims.want(&self.me, mine.clone());
-        let others = self.engine.claims.against(R::Kind::KIND, &mine);
+        let others = self.engine.claims.against(R::KIND, &mine);
         self.check_claim(&mine, &others)
     }
 
@@ -29,10 +29,10 @@ impl<R: Remote> Pass<'_, R> {
         let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
         self.engine.claims.begin(&self.me, mine).map_err(|first| {
             self.depend(Topic::Object(Reference {
-                kind: R::Kind::KIND,
+                kind: R::KIND,
                 key: first.key.clone(),
             }));
-            claims::conflict(&first, R::Kind::KIND)
+            claims::conflict(&first, R::KIND)
         })
     }
 
@@ -51,7 +51,7 @@ impl<R: Remote> Pass<'_, R> {
         let Some(observed) = found.any() else {
             return Ok(());
         };
-        let id = R::held(&R::identify(observed));
+        let id = R::identify(observed).to_string();
         let others = self.holders(connection, &id);
         // Who only names the object yields to who holds it, whatever the age.
         let mut mine = self.my_claim(connection, None, Some(id));
@@ -72,7 +72,7 @@ impl<R: Remote> Pass<'_, R> {
     ) -> Result<Error, Error> {
         let cx = self.cx(connection, Instant::now())?;
         let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
-        let Some(id) = found.map(|found| R::held(&R::identify(&found))) else {
+        let Some(id) = found.map(|found| R::identify(&found).to_string()) else {
             return Ok(Error::NotConverging(refusal.to_string()));
         };
         let mine = self.my_claim(connection, Some(key.to_owned()), None);
@@ -88,17 +88,17 @@ impl<R: Remote> Pass<'_, R> {
     pub(in crate::engine) fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
         if let Some(owner) = claims::stronger(mine, others) {
             self.depend(Topic::Object(Reference {
-                kind: R::Kind::KIND,
+                kind: R::KIND,
                 key: owner.key.clone(),
             }));
         }
-        claims::check(mine, others, R::Kind::KIND)
+        claims::check(mine, others, R::KIND)
     }
 
     /// The other custom resources whose status says that they have the object with that id.
     pub(in crate::engine) fn holders(&self, connection: &Connection, id: &str) -> Vec<Claim> {
         let deployment = connection.link.deployment;
-        let holders = self.engine.holders(R::Kind::KIND, deployment, id).into_iter();
+        let holders = self.engine.holders(R::KIND, deployment, id).into_iter();
         holders
             .filter(|other| other.key != self.me.key)
             .map(|other| Claim {
@@ -132,6 +132,6 @@ impl<R: Remote> Pass<'_, R> {
         common
             .origin
             .and_then(|_| R::identity(&self.status))
-            .map(|identity| R::held(&identity))
+            .map(|identity| identity.to_string())
     }
 }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-use crate::api::{Kind, Object, Reference};
+use crate::api::Reference;
 use crate::engine::Engine;
 use crate::engine::cluster::guarded::Remains;
 use crate::engine::cluster::index::Entry;
@@ -26,33 +26,33 @@ impl<R> Default for KindReconciler<R> {
 }
 
 impl<R: Remote> Reconciler for KindReconciler<R> {
-    type Object = R::Kind;
+    type Object = R;
     const POINTS_AT: Option<PointsAt> = Some(PointsAt {
-        scope: R::Kind::SCOPE,
-        kinds: R::Kind::POINTS_AT,
+        scope: R::SCOPE,
+        kinds: R::POINTS_AT,
     });
 
-    fn lane(object: &R::Kind) -> Lane {
+    fn lane(object: &R) -> Lane {
         Lane {
             group: Group::Through(object.instance_key()),
             namespace: object.key().namespace,
         }
     }
 
-    fn triggers(object: &R::Kind) -> Triggers {
+    fn triggers(object: &R) -> Triggers {
         Triggers::of(object, held::<R>(object).as_deref())
     }
 
-    fn seen(&self, engine: &Engine, object: &R::Kind) {
+    fn seen(&self, engine: &Engine, object: &R) {
         let entry = Entry::of(object, held::<R>(object));
         engine.caches.index().put(object.reference(), entry);
     }
 
     fn unreadable(&self, engine: &Engine, me: &Reference, remains: &Remains) {
         engine.claims.forget(me);
-        let status: Option<<R::Kind as Object>::Status> = remains.part("/status");
+        let status: Option<R::Status> = remains.part("/status");
         let held = status.as_ref().and_then(|status| R::identity(status));
-        let entry = Entry::of_remains::<R::Kind>(me, remains, status, held.map(|identity| R::held(&identity)));
+        let entry = Entry::of_remains::<R>(me, remains, status, held.map(|identity| identity.to_string()));
         engine.caches.index().put(me.clone(), entry);
     }
 
@@ -66,17 +66,17 @@ impl<R: Remote> Reconciler for KindReconciler<R> {
         }
     }
 
-    async fn pass(&self, engine: &Arc<Engine>, recent: &Recent<R::Kind>, object: Arc<R::Kind>) -> Ended {
+    async fn pass(&self, engine: &Arc<Engine>, recent: &Recent<R>, object: Arc<R>) -> Ended {
         pass::run::<R>(engine, recent, object).await
     }
 
-    fn measure(&self, object: &R::Kind, samples: &mut Samples) {
+    fn measure(&self, object: &R, samples: &mut Samples) {
         R::measure(object, samples);
     }
 }
 
 /// The id in the status.
-fn held<R: Remote>(object: &R::Kind) -> Option<String> {
+fn held<R: Remote>(object: &R) -> Option<String> {
     let identity = object.own_status().and_then(R::identity)?;
-    Some(R::held(&identity))
+    Some(identity.to_string())
 }

@@ -5,7 +5,7 @@
 
 use k8s_controller::events::EventType;
 
-use crate::api::{DeletionPolicy, Kind, Mode, Object, ObjectStatus, Origin, PendingCreation};
+use crate::api::{DeletionPolicy, Mode, ObjectStatus, Origin, PendingCreation};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::cluster::wake::Topic;
@@ -118,7 +118,7 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
-        for (kind, ..) in self.engine.caches.pointing_at(R::Kind::KIND) {
+        for (kind, ..) in self.engine.caches.pointing_at(R::KIND) {
             self.depend(Topic::Coverage(kind));
         }
         let children = self.engine.dependents(&self.me, &self.object.instance_key())?;
@@ -132,7 +132,7 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     fn has_stronger_holder(&self, connection: &Connection, identity: &R::Identity) -> bool {
-        let id = R::held(identity);
+        let id = identity.to_string();
         let others = self.holders(connection, &id);
         let mine = self.my_claim(connection, None, Some(id));
         claims::stronger(&mine, &others).is_some()

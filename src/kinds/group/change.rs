@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::people::{Wanted, pending_count};
-use crate::api::GroupStatus;
+use crate::api::{CoderGroup, GroupStatus};
 use crate::coder::{CreateGroup, UpdateGroup, UserId};
-use crate::engine::Deviation;
+use crate::engine::{self, Deviation};
 use crate::kinds::field::{Differences, Field};
 use crate::lists::Roster;
 
@@ -85,9 +85,12 @@ impl fmt::Display for Change {
     }
 }
 
-impl Change {
-    /// What somebody else did that this sets right.
-    pub(super) fn deviations(&self, before: &GroupStatus) -> Vec<Deviation> {
+impl engine::remote::Change<CoderGroup> for Change {
+    fn creates(&self) -> bool {
+        matches!(self, Self::Create(_))
+    }
+
+    fn deviations(&self, before: &GroupStatus) -> Vec<Deviation> {
         match self {
             Self::Create(_) => vec![Deviation::deleted()],
             // Those who were waited for have come; that is nobody's doing.
@@ -99,7 +102,9 @@ impl Change {
             Self::Update { .. } | Self::Members(_) => self.differences().deviations(),
         }
     }
+}
 
+impl Change {
     /// What is sent to a group that is there.
     pub(super) fn request(&self) -> Option<UpdateGroup> {
         let members = |add_users, remove_users| UpdateGroup {

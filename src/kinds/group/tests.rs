@@ -10,10 +10,11 @@ use super::people::REMEMBERED;
 use super::*;
 use crate::api::Origin;
 use crate::coder::UserId;
+use crate::engine::remote::Change as _;
 use crate::kinds::properties::{Model, few_names, few_texts, hold_for};
 use crate::lists::{MemberItem, Roster};
 
-hold_for!(Group);
+hold_for!(CoderGroup);
 
 fn organization() -> Parent {
     Parent {
@@ -57,7 +58,7 @@ fn desired(name: &str) -> Desired {
     }
 }
 
-impl Model for Group {
+impl Model for CoderGroup {
     fn any_desired() -> BoxedStrategy<Desired> {
         let added = btree_set((1_u128..6).prop_map(user), 0..4);
         let wanted = (any::<bool>(), any_users(), vec(few_names(), 0..2), any::<bool>(), added).prop_map(
@@ -197,7 +198,7 @@ fn wanting(exact: bool, users: &[(u128, &str)]) -> Desired {
 }
 
 fn lines(desired: &Desired, observed: &Observed) -> Vec<String> {
-    Group::plan(desired, Some(observed))
+    CoderGroup::plan(desired, Some(observed))
         .iter()
         .map(ToString::to_string)
         .collect()
@@ -219,9 +220,9 @@ fn members_are_a_difference_by_name() {
 fn hidden_members_stop_the_comparison_only_where_members_are_managed() {
     let mut held = with_members(&[(1, "ann")]);
     held.group.hidden_members = true;
-    let refusal = Group::check(&wanting(true, &[]), &held).unwrap_err();
+    let refusal = CoderGroup::check(&wanting(true, &[]), &held).unwrap_err();
     assert_eq!(refusal.reason(), Reason::PartialVisibility);
-    assert!(Group::check(&desired("a"), &held).is_ok());
+    assert!(CoderGroup::check(&desired("a"), &held).is_ok());
 }
 
 #[test]
@@ -232,9 +233,9 @@ fn those_who_were_waited_for_are_no_drift() {
     };
     let wanted = wanting(true, &[(3, "carl")]).members.unwrap();
     let changes = of_members(&wanted, &Roster::default());
-    assert_eq!(Group::deviations(&changes[0], &before), []);
+    assert_eq!(changes[0].deviations(&before), []);
     before.pending_members.clear();
-    let deviations = Group::deviations(&changes[0], &before);
+    let deviations = changes[0].deviations(&before);
     assert_eq!(deviations.first().map(|one| &*one.text), Some("members -carl"));
 }
 
@@ -376,7 +377,7 @@ fn large_lists_are_found_and_only_so_many_of_them_remembered() {
 fn only_whom_this_object_adds_is_noted_as_added() {
     let mut status = status_after(&Wanted::default());
     let wanted = wanting(false, &[(1, "ann"), (2, "bob")]);
-    Group::prepare(&wanted, &with_members(&[(2, "bob"), (3, "carl")]), &mut status);
+    CoderGroup::prepare(&wanted, &with_members(&[(2, "bob"), (3, "carl")]), &mut status);
     assert_eq!(status.added_members, [user(1).to_string()]);
     // Named no more: she goes, bob and carl do not.
     let held = with_members(&[(1, "ann"), (2, "bob"), (3, "carl")]);
@@ -388,14 +389,14 @@ fn only_whom_this_object_adds_is_noted_as_added() {
     assert_eq!(lines(&nobody, &held), ["members -ann"]);
     // Exactly these: nothing needs to be remembered, and nothing is.
     let exact = wanting(true, &[(1, "ann")]);
-    let _ = Group::report(&exact, &held, &mut status, Timestamp::UNIX_EPOCH);
+    let _ = CoderGroup::report(&exact, &held, &mut status, Timestamp::UNIX_EPOCH);
     assert!(status.added_members.is_empty());
     // More than can be remembered: said.
     let many: Vec<(u128, String)> = (0..1500).map(|id| (id, format!("u{id}"))).collect();
     let many: Vec<(u128, &str)> = many.iter().map(|(id, name)| (*id, &**name)).collect();
     let many = wanting(false, &many);
-    Group::prepare(&many, &group("a"), &mut status);
+    CoderGroup::prepare(&many, &group("a"), &mut status);
     assert_eq!(status.added_members.len(), REMEMBERED);
-    let report = Group::report(&many, &group("a"), &mut status, Timestamp::UNIX_EPOCH);
+    let report = CoderGroup::report(&many, &group("a"), &mut status, Timestamp::UNIX_EPOCH);
     assert!(report.notes.iter().any(|note| note.type_ == "MembersStay"));
 }

@@ -1,6 +1,8 @@
 //! Which licence of Coder's is ours. A number alone proves nothing: after a restore it may be somebody else's, so what it
 //! shows is compared with what is known of the licence, and once more right before a deletion.
 
+use std::fmt;
+
 use super::super::absence;
 use crate::api::{LicenseStatus, ReplacedLicense};
 use crate::coder::LicenseId;
@@ -21,6 +23,12 @@ pub struct Identity {
     pub(super) current: Known,
     /// Those that it replaced and that are still there.
     pub(super) replaced: Vec<Known>,
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.current.held())
+    }
 }
 
 impl Known {

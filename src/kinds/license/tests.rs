@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::kinds::properties::{Model, few_names, hold_for};
 
-hold_for!(License);
+hold_for!(CoderLicense);
 
 impl std::fmt::Debug for Desired {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -52,7 +52,7 @@ fn observed(license: LicenseItem, superseded: Vec<LicenseItem>) -> Observed {
     }
 }
 
-impl Model for License {
+impl Model for CoderLicense {
     fn any_desired() -> BoxedStrategy<Desired> {
         few_names().prop_map(desired).boxed()
     }
@@ -95,11 +95,11 @@ impl Model for License {
 fn a_changed_licence_is_added_before_the_old_one_is_removed() {
     let mut wanted = desired("new".into());
     let old = observed(item(1, "old".into()), Vec::new());
-    wanted.held = Some(License::identify(&old));
-    assert_eq!(License::plan(&wanted, Some(&old)), [Change::Add { renewal: true }]);
-    let both = License::after(&wanted, Some(old), &Change::Add { renewal: true });
+    wanted.held = Some(CoderLicense::identify(&old));
+    assert_eq!(CoderLicense::plan(&wanted, Some(&old)), [Change::Add { renewal: true }]);
+    let both = CoderLicense::after(&wanted, Some(old), &Change::Add { renewal: true });
     assert_eq!(
-        License::plan(&wanted, Some(&both)),
+        CoderLicense::plan(&wanted, Some(&both)),
         [Change::RemoveReplaced(LicenseId(1))]
     );
 }
@@ -111,7 +111,7 @@ fn what_was_replaced_stays_while_nothing_is_known_of_what_the_licences_give() {
         entitlements: Entitlements::default(),
         ..observed(item(2, "new".into()), vec![item(1, "old".into())])
     };
-    assert_eq!(License::plan(&wanted, Some(&both)), []);
+    assert_eq!(CoderLicense::plan(&wanted, Some(&both)), []);
     let report = notes::of(&wanted, &both, wanted.now);
     assert_eq!(report.notes[0].type_, "RenewalPending");
     assert!(
@@ -123,10 +123,13 @@ fn what_was_replaced_stays_while_nothing_is_known_of_what_the_licences_give() {
 #[test]
 fn a_licence_that_went_without_the_secret_having_changed_was_removed_by_somebody() {
     let mut wanted = desired("same".into());
-    wanted.held = Some(License::identify(&observed(item(1, "same".into()), Vec::new())));
-    assert_eq!(License::plan(&wanted, None), [Change::Add { renewal: false }]);
+    wanted.held = Some(CoderLicense::identify(&observed(item(1, "same".into()), Vec::new())));
+    assert_eq!(CoderLicense::plan(&wanted, None), [Change::Add { renewal: false }]);
     let before = observed(item(7, "older".into()), Vec::new());
-    assert_eq!(License::plan(&wanted, Some(&before)), [Change::Add { renewal: false }]);
+    assert_eq!(
+        CoderLicense::plan(&wanted, Some(&before)),
+        [Change::Add { renewal: false }]
+    );
 }
 
 #[test]
@@ -136,7 +139,7 @@ fn a_licence_that_was_stored_before_its_creation_was_begun_is_somebody_elses() {
             uploaded_at: Timestamp::from_second(at).ok(),
             ..item(1, "same".into())
         };
-        License::created_since(&observed(license, Vec::new()), Timestamp::from_second(10_000).unwrap())
+        CoderLicense::created_since(&observed(license, Vec::new()), Timestamp::from_second(10_000).unwrap())
     };
     assert!(stored(10_001));
     assert!(stored(9_900), "two clocks are compared");

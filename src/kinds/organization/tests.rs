@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::kinds::properties::{Model, few_names, few_texts, hold_for};
 
-hold_for!(Organization);
+hold_for!(CoderOrganization);
 
 fn any_owners() -> BoxedStrategy<ShareableOwners> {
     prop::sample::select(vec![
@@ -35,7 +35,7 @@ fn observed(name: &str) -> Observed {
     }
 }
 
-impl Model for Organization {
+impl Model for CoderOrganization {
     fn any_desired() -> BoxedStrategy<Desired> {
         let texts = (
             option::of(few_names()),
@@ -137,7 +137,7 @@ fn a_difference_reads_as_from_what_to_what() {
     let desired = Desired {
         description: Some("new".into()),
         everyone_quota: Some(5),
-        ..<Organization as Model>::bare(Desired {
+        ..<CoderOrganization as Model>::bare(Desired {
             name: "a".into(),
             display_name: None,
             description: None,
@@ -146,7 +146,7 @@ fn a_difference_reads_as_from_what_to_what() {
             sharing: None,
         })
     };
-    let lines: Vec<String> = Organization::plan(&desired, Some(&observed("a")))
+    let lines: Vec<String> = CoderOrganization::plan(&desired, Some(&observed("a")))
         .iter()
         .map(ToString::to_string)
         .collect();

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::*;
 use crate::kinds::properties::{Model, few_names, hold_for};
 
-hold_for!(WorkspaceProxy);
+hold_for!(CoderWorkspaceProxy);
 
 fn desired(name: &str) -> Desired {
     Desired {
@@ -54,7 +54,7 @@ fn issued(desired: &Desired) -> Issued {
     }
 }
 
-impl Model for WorkspaceProxy {
+impl Model for CoderWorkspaceProxy {
     fn any_desired() -> BoxedStrategy<Desired> {
         (
             few_names(),
@@ -132,7 +132,7 @@ fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: None,
     };
-    let plan = WorkspaceProxy::plan(&desired("paris"), Some(&held));
+    let plan = CoderWorkspaceProxy::plan(&desired("paris"), Some(&held));
     assert!(
         matches!(plan.as_slice(), [Change::IssueToken { asked: false }]),
         "{plan:?}"
@@ -141,7 +141,7 @@ fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
         expects_token: false,
         ..desired("paris")
     };
-    assert!(WorkspaceProxy::plan(&adopted, Some(&held)).is_empty());
+    assert!(CoderWorkspaceProxy::plan(&adopted, Some(&held)).is_empty());
 }
 
 #[test]
@@ -154,13 +154,13 @@ fn a_new_annotation_means_a_new_token_once() {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: Some(issued(&desired("paris"))),
     };
-    let plan = WorkspaceProxy::plan(&asked, Some(&held));
+    let plan = CoderWorkspaceProxy::plan(&asked, Some(&held));
     assert!(
         matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
         "{plan:?}"
     );
     held.token = Some(issued(&asked));
-    assert!(WorkspaceProxy::plan(&asked, Some(&held)).is_empty());
+    assert!(CoderWorkspaceProxy::plan(&asked, Some(&held)).is_empty());
 }
 
 #[test]
@@ -175,16 +175,16 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: None,
     };
-    assert!(WorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
+    assert!(CoderWorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
     held.token = Some(issued(&desired("paris")));
-    assert!(WorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
+    assert!(CoderWorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
     let asked = Desired {
         rotate: Some("2".into()),
         ..taken_over
     };
     for token in [None, held.token.clone()] {
         held.token = token;
-        let plan = WorkspaceProxy::plan(&asked, Some(&held));
+        let plan = CoderWorkspaceProxy::plan(&asked, Some(&held));
         assert!(
             matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
             "{plan:?}"
@@ -205,6 +205,6 @@ fn an_annotation_from_before_the_adoption_is_noted_before_the_first_call() {
         token: None,
     };
     let mut status = WorkspaceProxyStatus::default();
-    WorkspaceProxy::prepare(&taken_over, &held, &mut status);
+    CoderWorkspaceProxy::prepare(&taken_over, &held, &mut status);
     assert_eq!(status.last_handled_rotate.as_deref(), Some("1"));
 }
