@@ -178,11 +178,12 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
         access::check_organization(access.as_ref(), instance, &namespace, organization)?;
     }
     let from_nothing = R::plan(&desired, None);
-    assert!(R::creates(
+    assert!(
         from_nothing
             .first()
             .expect("something is to be done where there is nothing")
-    ));
+            .creates()
+    );
 
     let key = R::natural_key(&desired);
     let named = R::observe(&cx, Some(&desired), Target::Key(&key)).await?;
