@@ -54,5 +54,6 @@ mod restart;
 mod restore;
 mod tls;
 mod token;
+mod uninstall;
 mod unreadable;
 mod workspace_proxy;
