@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::probe::Findings;
 use crate::api::instance::{Feed, KIND};
 use crate::api::{CoderInstance, InstanceStatus, Object, ObjectKey, Scope};
-use crate::coder::{Entitlements, User};
+use crate::coder::{Entitlements, LicenseClaims, User};
 use crate::engine::{Engine, Note};
 use crate::mirror::feed::audit::FeedState;
 
@@ -87,6 +87,14 @@ pub(super) fn token_note(ends: Option<Timestamp>, warning: Duration, now: Timest
     Some(Note::new("TokenExpiring", message))
 }
 
+/// When the last of the licences that are in force ends.
+pub(super) fn license_end(licenses: impl Iterator<Item = LicenseClaims>, now: Timestamp) -> Option<Timestamp> {
+    licenses
+        .filter(|license| license.nbf().is_none_or(|begins| begins <= now))
+        .filter_map(|license| license.license_expires())
+        .max()
+}
+
 /// What Coder has to say against its licences, whoever manages them.
 pub(super) fn license_note(entitlements: &Entitlements) -> Option<Note> {
     let complaints = entitlements.complaints();
@@ -96,6 +104,25 @@ pub(super) fn license_note(entitlements: &Entitlements) -> Option<Note> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_licence_that_has_not_begun_puts_off_no_end() {
+        let now: Timestamp = "2026-06-01T00:00:00Z".parse().unwrap();
+        let day = |days: i64| now.as_second() + days * 86_400;
+        let licence = |begins: Option<i64>, ends: i64| {
+            let claims = serde_json::json!({ "nbf": begins, "license_expires": ends });
+            LicenseClaims {
+                key_id: None,
+                algorithm: None,
+                raw: claims.as_object().unwrap().clone(),
+            }
+        };
+        let end = |licences: Vec<LicenseClaims>| license_end(licences.into_iter(), now).map(Timestamp::as_second);
+        let (old, next) = (licence(None, day(10)), licence(Some(day(5)), day(400)));
+        assert_eq!(end(vec![old.clone(), next.clone()]), Some(day(10)));
+        assert_eq!(end(vec![old, licence(Some(day(0)), day(400))]), Some(day(400)));
+        assert_eq!(end(vec![next]), None);
+    }
 
     #[test]
     fn the_end_of_a_token_is_told_ahead_of_time_and_always_in_the_same_words() {

@@ -13,7 +13,7 @@ use super::credentials::{self, Credentials};
 use super::facts;
 use super::reconciler::{Good, Topics, terms};
 use crate::api::{CoderInstance, DurationString, Object, annotation};
-use crate::coder::{self, Client, DeploymentId, is_at_least};
+use crate::coder::{self, Client, DeploymentId, License, is_at_least};
 use crate::engine::connection::{Connection, Link, deployment_changed};
 use crate::engine::{Engine, Error, Note, Reason};
 use crate::mirror::Mirror;
@@ -74,10 +74,7 @@ pub(super) async fn look(
     } else {
         Vec::new()
     };
-    let license_expires = licenses
-        .iter()
-        .filter_map(|license| license.claims().license_expires())
-        .max();
+    let license_expires = facts::license_end(licenses.iter().map(License::claims), (engine.now)());
     let link = match kept.filter(|connection| connection.link.deployment == deployment) {
         Some(connection) => Arc::clone(&connection.link),
         None => Arc::new(link(engine, credentials.url.clone(), deployment, client)),

@@ -410,6 +410,10 @@ async fn a_licence_that_begins_later_leaves_the_old_one_until_it_gives_the_same(
     assert!(condition(&pending, "LicenseWarning").is_none(), "it warns of nothing");
     let new = status(pending).id.unwrap();
     assert_eq!(ids(&world), [old, new]);
+    let end = |instance: CoderInstance| instance.status.unwrap().license_expires_at;
+    let before = end(world.look::<CoderInstance>("default").await);
+    let in_force = status(world.api::<CoderLicense>().get("license").await.unwrap());
+    assert!(before < in_force.expires_at, "the instance shows what is in force");
     let alone = async || {
         // Coder looks again by itself, though not as often.
         world.coder.sim().refresh_entitlements();
@@ -549,6 +553,9 @@ async fn what_coder_says_of_too_many_users_is_a_condition() {
     let text = message(&world.wait("license", warned).await, "LicenseWarning");
     assert!(text.contains("active users"), "{text}");
     assert!(!text.contains("add-on is required"), "{text}");
+    // So does the instance, whoever manages the licence.
+    let warned = |instance: &CoderInstance| message(instance, "LicenseWarning").contains("active users");
+    world.wait("default", warned).await;
     world.finish().await;
 }
 
