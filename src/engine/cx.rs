@@ -61,17 +61,18 @@ impl Cx<'_> {
     /// The custom resource with that key, if there is one.
     ///
     /// # Errors
-    /// `Pending`, or waiting, while it is not known whether there is.
+    /// `Pending`, or waiting, while it is not known whether there is, or there is one that cannot be read.
     pub fn object<K: Object>(&self, key: &ObjectKey) -> Result<Option<Arc<K>>, Error> {
-        self.depend(Topic::Object(Reference {
+        let reference = Reference {
             kind: K::KIND,
             key: key.clone(),
-        }));
+        };
+        self.depend(Topic::Object(reference.clone()));
         if let Some(object) = objects::typed(self.objects, key) {
             return Ok(Some(object));
         }
         self.depend(Topic::Coverage(K::KIND));
-        self.objects.knows(K::KIND, &key.namespace)?;
+        self.objects.is_absent(&reference)?;
         // It may have come between the two questions.
         Ok(objects::typed(self.objects, key))
     }

@@ -6,7 +6,7 @@ use test_ground::EtcdRaw;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization};
 
-use crate::support::{Coder, PATIENCE, World, blocked, message, ready, simulated_only, stalled};
+use crate::support::{Coder, PATIENCE, World, blocked, message, ready, simulated_only, stalled, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_object_does_not_stop_the_others() {
@@ -93,6 +93,29 @@ async fn what_can_be_read_again_is_looked_at_at_once() {
     let looked = |call: &coder_sim::Entry| call.template == "/api/v2/entitlements";
     let journal = world.coder.sim().journal();
     assert!(journal.wait_since(mark, looked, PATIENCE).await.is_some());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_needs_it_is_told_that_it_cannot_be_read_and_not_that_it_does_not_exist() {
+    simulated_only!("groups named by the test");
+    let world = World::with("unreadable-needed", Coder::simulated(Profile::Main).await, json!({})).await;
+    let etcd = world.ground.etcd().unwrap();
+    world.apply::<CoderOrganization>("platform", json!({})).await;
+    let platform = world.wait("platform", ready::<CoderOrganization>).await;
+    let good = serde_json::to_value(platform).unwrap();
+    let mut bad = good.clone();
+    bad["spec"]["everyoneQuotaAllowance"] = json!("many");
+    store(&etcd, "coderorganizations", &bad).await;
+    unreadable(&world, "CoderOrganization").await;
+    let group = json!({ "organizationRef": { "name": "platform" } });
+    world.apply::<CoderGroup>("backend", group).await;
+    let group = world.wait("backend", waiting::<CoderGroup>("DependencyNotReady")).await;
+    let said = message(&group, "Reconciling");
+    let right = format!("CoderOrganization {}/platform cannot be read: correct it", world.ns());
+    assert!(said.contains(&right), "{said}");
+    store(&etcd, "coderorganizations", &good).await;
+    world.wait("backend", ready::<CoderGroup>).await;
     world.finish().await;
 }
 

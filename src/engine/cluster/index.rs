@@ -115,10 +115,13 @@ pub struct Index {
 struct Inner {
     entries: HashMap<Arc<Reference>, Entry>,
     unreadable: HashSet<Arc<Reference>>,
-    through: Many<ObjectKey>,
+    through: HashMap<ObjectKey, Many<Place>>,
     pointing: Many<Reference>,
     holding: Many<(&'static str, String)>,
 }
+
+/// A kind, where it lives in Coder, and a namespace: whoever may use an instance may for all of it.
+pub type Place = (&'static str, Scope, String);
 
 type Many<K> = HashMap<K, HashSet<Arc<Reference>>>;
 
@@ -128,7 +131,8 @@ impl Index {
         let mut inner = self.write();
         inner.remove(&who);
         let who = Arc::new(who);
-        add(&mut inner.through, entry.instance.clone(), &who);
+        let through = inner.through.entry(entry.instance.clone()).or_default();
+        add(through, place(&who, &entry), &who);
         for to in &entry.references {
             add(&mut inner.pointing, to.clone(), &who);
         }
@@ -149,7 +153,8 @@ impl Index {
     /// The custom resources that work through an instance.
     pub fn through(&self, instance: &ObjectKey) -> Vec<Referrer> {
         let inner = self.read();
-        inner.referrers(inner.through.get(instance))
+        let places = inner.through.get(instance).into_iter().flat_map(HashMap::values);
+        places.flat_map(|who| inner.referrers(Some(who))).collect()
     }
 
     /// The custom resources that point at another one that works through that instance. Those of `kinds` that cannot be
@@ -166,16 +171,15 @@ impl Index {
     }
 
     /// How many custom resources of each kind in each namespace name an instance.
-    pub fn count_through(&self, instance: &ObjectKey) -> HashMap<(&'static str, Scope, String), i64> {
-        let mut counts = HashMap::new();
+    pub fn count_through(&self, instance: &ObjectKey) -> Vec<(Place, usize)> {
         let inner = self.read();
-        for who in inner.through.get(instance).into_iter().flatten() {
-            if let Some(entry) = inner.entries.get(who) {
-                let place = (who.kind, entry.scope, who.key.namespace.clone());
-                *counts.entry(place).or_insert(0) += 1;
-            }
-        }
-        counts
+        let places = inner.through.get(instance).into_iter().flatten();
+        places.map(|(place, who)| (place.clone(), who.len())).collect()
+    }
+
+    /// Whether there is that custom resource and it cannot be read.
+    pub fn is_unreadable(&self, who: &Reference) -> bool {
+        self.read().unreadable.contains(who)
     }
 
     /// The custom resources of a kind that manage the object with that id, in whatever deployment.
@@ -207,7 +211,12 @@ impl Inner {
     fn remove(&mut self, who: &Reference) -> Option<Entry> {
         let entry = self.entries.remove(who)?;
         self.unreadable.remove(who);
-        take(&mut self.through, &entry.instance, who);
+        if let Some(through) = self.through.get_mut(&entry.instance) {
+            take(through, &place(who, &entry), who);
+            if through.is_empty() {
+                self.through.remove(&entry.instance);
+            }
+        }
         for to in &entry.references {
             take(&mut self.pointing, to, who);
         }
@@ -231,6 +240,10 @@ impl Inner {
             })
             .collect()
     }
+}
+
+fn place(who: &Reference, entry: &Entry) -> Place {
+    (who.kind, entry.scope, who.key.namespace.clone())
 }
 
 fn add<K: Eq + Hash>(many: &mut Many<K>, key: K, who: &Arc<Reference>) {
@@ -286,7 +299,8 @@ mod tests {
         assert_eq!(index.holders("CoderGroup", "id")[0].instance.name, "b");
         assert!(index.holders("CoderOrganization", "id").is_empty());
         let counts = index.count_through(&ObjectKey::new("ns", "b"));
-        assert_eq!(counts[&("CoderGroup", Scope::Organization, "ns".to_owned())], 1);
+        assert_eq!(counts, [(("CoderGroup", Scope::Organization, "ns".to_owned()), 1)]);
+        assert_eq!(index.through(&ObjectKey::new("ns", "b"))[0].reference, group);
         let unreadable = Entry {
             references: Vec::new(),
             unreadable: true,
@@ -294,6 +308,7 @@ mod tests {
         };
         index.put(group.clone(), unreadable);
         assert!(pointing("two")[0].unreadable && pointing("any")[0].unreadable);
+        assert!(index.is_unreadable(&group));
         assert_eq!(
             index.holders("CoderGroup", "id").len(),
             1,

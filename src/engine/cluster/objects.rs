@@ -22,11 +22,11 @@ pub trait Objects: Send + Sync + 'static {
     /// The object, as its own type behind `Any`.
     fn object(&self, reference: &Reference) -> Option<Arc<dyn Any + Send + Sync>>;
 
-    /// Whether it is known which objects of that kind the namespace holds, so that absence can be believed.
+    /// Whether it can be believed that there is no such object when none was found.
     ///
     /// # Errors
-    /// `Pending`, or waiting, while it is not.
-    fn knows(&self, _kind: &'static str, _namespace: &str) -> Result<(), Error> {
+    /// `Pending`, or waiting, while it is not known which objects there are; waiting, when there is one that cannot be read.
+    fn is_absent(&self, _reference: &Reference) -> Result<(), Error> {
         Ok(())
     }
 
@@ -136,8 +136,14 @@ impl Objects for Caches {
         self.cache(reference.kind)?.store.get(&reference.key)
     }
 
-    fn knows(&self, kind: &'static str, namespace: &str) -> Result<(), Error> {
-        self.cache(kind).map_or(Ok(()), |cache| cache.coverage.of(namespace))
+    fn is_absent(&self, reference: &Reference) -> Result<(), Error> {
+        let Reference { kind, key } = reference;
+        if self.index.is_unreadable(reference) {
+            let message = format!("{reference} cannot be read: correct it");
+            return Err(Error::waiting(Reason::DependencyNotReady, message));
+        }
+        self.cache(kind)
+            .map_or(Ok(()), |cache| cache.coverage.of(&key.namespace))
     }
 
     fn secret<'a>(&'a self, key: &'a ObjectKey, entry: &'a str) -> BoxFuture<'a, Result<SecretString, Error>> {
