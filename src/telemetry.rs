@@ -4,6 +4,10 @@ use clap::ValueEnum;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
 
+/// Whatever a watch cannot do it says again every few seconds; `engine/cluster/coverage.rs` says it once. A level that names
+/// the same target goes before this.
+const QUIET: &str = "kube_runtime::watcher=error";
+
 /// How log lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
@@ -18,7 +22,7 @@ pub enum Format {
 /// # Errors
 /// When `level` is no level and no list of `target=level`.
 pub fn init(format: Format, level: &str) -> Result<(), ParseError> {
-    let filter = EnvFilter::try_new(level)?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{level}"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

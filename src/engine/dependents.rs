@@ -1,26 +1,44 @@
 //! What hangs on an object, so that it cannot go yet: other custom resources that point at it and have something in Coder
 //! through the same instance. Whoever merely names it, or may not use the instance at all, holds up nothing.
 
+use std::collections::HashSet;
+
 use crate::api::{ObjectKey, Reference, Scope, instance};
 use crate::engine::Engine;
 use crate::engine::access::{self, Request};
 use crate::engine::cluster::index::Referrer;
+use crate::engine::cluster::wake::Topic;
 use crate::engine::error::{Error, Reason};
 
 /// Names at most this many of what hangs on an object.
 const NAMED: usize = 5;
 
 impl Engine {
-    /// What hangs on `to`, which is an instance, or works through that one.
+    /// What hangs on `to`, which is an instance, or works through that one. `depend` is told first of everything that could
+    /// make this another answer.
     ///
     /// # Errors
     /// `Pending`, or waiting, while objects that could hang on it are not known.
-    pub fn dependents(&self, to: &Reference, instance: &ObjectKey) -> Result<Vec<Referrer>, Error> {
+    pub fn dependents(
+        &self,
+        to: &Reference,
+        instance: &ObjectKey,
+        depend: &dyn Fn(Topic),
+    ) -> Result<Vec<Referrer>, Error> {
+        depend(Topic::Coverage("Namespace"));
+        if to.kind != instance::KIND {
+            depend(Topic::Object(Reference {
+                kind: instance::KIND,
+                key: instance.clone(),
+            }));
+        }
         let mut kinds = Vec::new();
         for (kind, scope, coverage) in self.caches.pointing_at(to.kind) {
             kinds.push(kind);
+            depend(Topic::Coverage(kind));
             let may_use = |namespace: Option<&str>| {
                 let Some(namespace) = namespace else { return true };
+                depend(Topic::Namespace(namespace.to_owned()));
                 let there =
                     self.namespaces.coverage().of("").is_err() || self.namespaces.has(&ObjectKey::new("", namespace));
                 // Where nobody can tell, they may.
@@ -28,14 +46,41 @@ impl Engine {
             };
             coverage.everywhere(may_use)?;
         }
+        let mut named = HashSet::new();
+        loop {
+            let dependents = self.who_hangs_on(to, instance, &kinds, depend)?;
+            let before = named.len();
+            for dependent in &dependents {
+                if named.insert(dependent.reference.clone()) {
+                    depend(Topic::Object(dependent.reference.clone()));
+                }
+            }
+            // Whoever was found only now could have gone before it was named.
+            if named.len() == before {
+                return Ok(dependents);
+            }
+        }
+    }
+
+    fn who_hangs_on(
+        &self,
+        to: &Reference,
+        instance: &ObjectKey,
+        kinds: &[&'static str],
+        depend: &dyn Fn(Topic),
+    ) -> Result<Vec<Referrer>, Error> {
+        let index = self.caches.index();
         let referrers = if to.kind == instance::KIND {
-            self.caches.index().through(&to.key)
+            index.through(&to.key)
         } else {
-            self.caches.index().pointing_at(to, instance, &kinds)
+            index.pointing_at(to, instance, kinds)
         };
         let mut dependents = Vec::new();
         for referrer in referrers.into_iter().filter(|referrer| referrer.has_remote) {
             let Reference { kind, key } = &referrer.reference;
+            if key.namespace != instance.namespace {
+                depend(Topic::Namespace(key.namespace.clone()));
+            }
             if self.grants(instance, &key.namespace, kind, referrer.scope)? {
                 dependents.push(referrer);
             }
@@ -48,7 +93,7 @@ impl Engine {
         let counts = self.caches.index().count_through(instance).into_iter();
         counts
             .filter(|((kind, scope, namespace), _)| self.grants(instance, namespace, kind, *scope).unwrap_or(false))
-            .map(|((kind, scope, _), count)| (kind, scope, count))
+            .map(|((kind, scope, _), count)| (kind, scope, i64::try_from(count).unwrap_or(i64::MAX)))
             .collect()
     }
 

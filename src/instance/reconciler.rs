@@ -8,7 +8,6 @@ use super::credentials::Credentials;
 use super::facts;
 use super::feed::{self, Reader};
 use super::probe::{self, Findings};
-use crate::api::instance::KIND;
 use crate::api::{CoderInstance, DurationString, Object, ObjectKey, Reference};
 use crate::engine::cluster::guarded::Remains;
 use crate::engine::cluster::objects::PointsAt;
@@ -142,9 +141,6 @@ pub(super) fn terms(object: &CoderInstance) -> Terms {
     Terms {
         access: spec.access.clone(),
         defaults: spec.defaults,
-        lets_go: spec
-            .overrides
-            .is_some_and(|overrides| overrides.deletion_policy.is_some()),
         resync: interval(&spec.resync_interval, Duration::from_mins(10)),
         min_resync: interval(&spec.min_resync_interval, Duration::from_secs(30)),
     }
@@ -205,10 +201,8 @@ impl Pass<'_> {
         if !self.record.has_finalizer() {
             return Ok(None);
         }
-        for (kind, ..) in self.engine.caches.pointing_at(KIND) {
-            self.topics.depend(self.engine, &self.me, Topic::Coverage(kind));
-        }
-        let dependents = match self.engine.dependents(&self.me, &self.me.key) {
+        let depend = |topic| self.topics.depend(self.engine, &self.me, topic);
+        let dependents = match self.engine.dependents(&self.me, &self.me.key, &depend) {
             Ok(dependents) => dependents,
             Err(error) if error.is_silent() => return Err(error),
             Err(error) => return self.blocked(error).await,
@@ -218,10 +212,6 @@ impl Pass<'_> {
             self.engine.connections.forget(&self.me.key);
             self.record.remove_finalizer().await?;
             return Ok(None);
-        }
-        for dependent in &dependents {
-            let topic = Topic::Object(dependent.reference.clone());
-            self.topics.depend(self.engine, &self.me, topic);
         }
         let advice = match self.look().await {
             Ok(findings) => {

@@ -319,3 +319,33 @@ async fn covers_the_organizations_whose_names_it_allows() {
     team.finish().await.unwrap();
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_withdrawn_from_who_holds_up_a_deletion_lets_it_go_on() {
+    simulated_only!("an organization named platform is the test's own");
+    let (world, team) = world("access-freed", |name| json!({ "namespaces": { "names": [name] } })).await;
+    let spec = json!({ "name": "platform", "deletionPolicy": "Delete" });
+    world.apply::<CoderOrganization>("platform", spec).await;
+    let reference = json!({ "name": "platform", "namespace": world.ns() });
+    let spec = group(
+        &world,
+        &json!({ "organizationRef": reference, "deletionPolicy": "Delete" }),
+    );
+    world.apply_in::<CoderGroup>(team.name(), "backend", spec).await;
+    world.wait_in(team.name(), "backend", ready::<CoderGroup>).await;
+    world.delete::<CoderOrganization>("platform").await;
+    world
+        .wait("platform", blocked::<CoderOrganization>("DependentsExist"))
+        .await;
+    // It is deleted in Coder by hand, so that Coder has no objection either.
+    world.coder.sim().delete_group("platform", "backend");
+    world.patch::<CoderInstance>("default", json!({ "access": null })).await;
+    world.gone::<CoderOrganization>("platform").await;
+    let free = json!({ "metadata": { "finalizers": null } });
+    let api = Api::<CoderGroup>::namespaced(world.kube.clone(), team.name());
+    api.patch("backend", &PatchParams::default(), &Patch::Merge(free))
+        .await
+        .unwrap();
+    team.finish().await.unwrap();
+    world.finish().await;
+}

@@ -76,6 +76,12 @@ async fn world(test: &str) -> (World, Namespace) {
     };
     permit_namespaces(&world).await;
     permit(&world, world.ns()).await;
+    world
+        .until("everything of the own namespace is listed", async || {
+            let (_, text) = world.operator.http("/readyz").await;
+            !text.contains(world.ns())
+        })
+        .await;
     world.connect(world.ns(), "default", json!({})).await;
     world.wait::<CoderInstance>("default", ready).await;
     (world, closed)
@@ -90,11 +96,10 @@ async fn passes(world: &World, kind: &str, outcome: &str) -> f64 {
 async fn one_forbidden_namespace_stops_nobody_else_and_is_named() {
     let (world, closed) = world("coverage-forbidden").await;
     let place = format!("CoderGroup in namespace {} (forbidden)", closed.name());
-    let own = format!("namespace {} ", world.ns());
     world
         .until("what is missing is named, and nothing else", async || {
             let (status, text) = world.operator.http("/readyz").await;
-            status == 503 && text.contains(&place) && !text.contains(&own)
+            status == 503 && text.contains(&place) && !text.contains(world.ns())
         })
         .await;
     let unlisted = world
@@ -132,7 +137,6 @@ async fn a_deletion_waits_for_a_list_that_could_show_what_hangs_on_it_and_says_s
     let (world, closed) = world("coverage-deletion").await;
     let access = json!({ "access": { "namespaces": { "names": [closed.name()] } } });
     world.patch::<CoderInstance>("default", access).await;
-    world.wait::<CoderInstance>("default", ready).await;
     let organization = world.name("platform");
     let spec = json!({ "name": organization, "deletionPolicy": "Delete" });
     world.apply::<CoderOrganization>("platform", spec).await;
@@ -158,6 +162,66 @@ async fn a_deletion_waits_for_a_list_that_could_show_what_hangs_on_it_and_says_s
     permit(&world, closed.name()).await;
     world.gone::<CoderOrganization>("platform").await;
     assert!(world.coder.organization(&organization).await.is_none());
+    closed.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_namespace_that_is_gone_holds_up_nothing_although_it_was_granted_the_instance() {
+    let (mut world, closed) = world("coverage-gone").await;
+    let access = json!({ "access": { "namespaces": { "names": [closed.name()] } } });
+    world.patch::<CoderInstance>("default", access).await;
+    let settings = Settings {
+        namespaces: vec![closed.name().to_owned(), world.ns().to_owned()],
+        user: USER,
+        ..Settings::watching("")
+    };
+    closed.finish().await.unwrap();
+    world.operator = Operator::start(world.ground, &settings).await;
+    let organization = world.name("platform");
+    let spec = json!({ "name": organization, "deletionPolicy": "Delete" });
+    world.apply::<CoderOrganization>("platform", spec).await;
+    world.wait::<CoderOrganization>("platform", ready).await;
+    world.delete::<CoderOrganization>("platform").await;
+    world.gone::<CoderOrganization>("platform").await;
+    assert!(world.coder.organization(&organization).await.is_none());
+    world.delete::<CoderInstance>("default").await;
+    world.gone::<CoderInstance>("default").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_instance_that_nobody_could_look_for_is_waited_for_quietly() {
+    let (world, closed) = world("coverage-instance").await;
+    let name = world.name("backend");
+    let spec = json!({
+        "organization": "default", "name": name, "instanceRef": { "name": "theirs", "namespace": closed.name() },
+    });
+    world.apply::<CoderGroup>("backend", spec).await;
+    let group = world.wait("backend", waiting::<CoderGroup>("NotListed")).await;
+    let said = message(&group, "Ready");
+    assert!(said.contains("cannot list the CoderInstance objects"), "{said}");
+    // Others come and go meanwhile.
+    for n in 0..5 {
+        let spec = json!({ "organization": "default", "name": world.name("g") });
+        world.apply::<CoderGroup>(&format!("g{n}"), spec).await;
+        world.wait::<CoderGroup>(&format!("g{n}"), ready).await;
+    }
+    let count = passes(&world, "CoderGroup", "NotListed").await;
+    assert!(count <= 3.0, "{count} passes that could not begin");
+    world
+        .connect(
+            closed.name(),
+            "theirs",
+            json!({ "access": { "namespaces": { "names": [world.ns()] } } }),
+        )
+        .await;
+    permit(&world, closed.name()).await;
+    world.wait("backend", ready::<CoderGroup>).await;
+    world.delete::<CoderGroup>("backend").await;
+    world.gone::<CoderGroup>("backend").await;
+    world.delete_in::<CoderInstance>(closed.name(), "theirs").await;
+    world.gone_in::<CoderInstance>(closed.name(), "theirs").await;
     closed.finish().await.unwrap();
     world.finish().await;
 }

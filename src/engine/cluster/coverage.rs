@@ -147,11 +147,17 @@ impl Coverage {
         })
     }
 
-    /// The list or its watch failed. Says whether that changes what is known.
+    /// The list or its watch failed. Says whether that changes what is known. What goes on failing, every few seconds, is
+    /// logged once.
     pub(in crate::engine) fn failed(&self, source: usize, error: &watcher::Error) -> bool {
         let unknown = is_unknown(error);
         let cause = cause(error);
         self.update(source, |source| {
+            if source.fails_because(&cause) {
+                tracing::debug!(kind = &*self.kind, namespace = source.namespace, %error, "still cannot list or watch");
+            } else {
+                tracing::warn!(kind = &*self.kind, namespace = source.namespace, cause, %error, "cannot list or watch");
+            }
             let before = source.known("").is_ok();
             let first = source.failure.is_none();
             source.unknown = if unknown { source.unknown.saturating_add(1) } else { 0 };
@@ -172,6 +178,10 @@ impl Coverage {
 impl Source {
     fn fails(&self) -> bool {
         self.failure.as_ref().is_some_and(|(at, _)| at.elapsed() < LATELY)
+    }
+
+    fn fails_because(&self, cause: &str) -> bool {
+        self.fails() && self.failure.as_ref().is_some_and(|(_, before)| before == cause)
     }
 
     fn known(&self, kind: &str) -> Result<(), Error> {

@@ -116,7 +116,6 @@ impl MetadataCache {
                     }
                 }
                 Err(error) => {
-                    tracing::warn!(kind = %K::kind(&()), %error, "a watch failed");
                     if self.coverage.failed(source, &error) {
                         tell(Told::Coverage);
                     }

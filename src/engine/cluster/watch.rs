@@ -109,7 +109,6 @@ impl<K: Object> Watch<K> {
                 Ok(event) => self.take(source, event, &tell),
                 // The stream comes back by itself, with backoff.
                 Err(error) => {
-                    tracing::warn!(kind = K::KIND, %error, "a watch failed");
                     if self.coverage.failed(source, &error) {
                         tell(Change::Coverage);
                     }
@@ -207,4 +206,97 @@ where
         meta.namespace.clone().unwrap_or_default(),
         meta.name.clone().unwrap_or_default(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use kube::client::Body;
+    use serde_json::json;
+
+    use super::*;
+    use crate::api::CoderGroup;
+
+    /// A watch that asks nobody: the tests tell it what happened.
+    fn watch(namespaces: &[&str]) -> Watch<CoderGroup> {
+        let nobody = tower::service_fn(|_: axum::http::Request<Body>| async {
+            Ok::<_, std::convert::Infallible>(axum::http::Response::new(Body::empty()))
+        });
+        let names = namespaces.iter().map(|name| (*name).to_owned()).collect();
+        Watch::new(Client::new(nobody, "default"), Namespaces::Only(names))
+    }
+
+    fn group(namespace: &str, name: &str, spec: &serde_json::Value) -> Guarded<CoderGroup> {
+        let object = json!({
+            "apiVersion": "coder-operator.dev/v1alpha1", "kind": "CoderGroup",
+            "metadata": { "namespace": namespace, "name": name }, "spec": spec,
+        });
+        serde_json::from_value(object).unwrap()
+    }
+
+    fn good(namespace: &str, name: &str) -> Guarded<CoderGroup> {
+        group(namespace, name, &json!({ "organization": "default" }))
+    }
+
+    #[tokio::test]
+    async fn whoever_is_woken_finds_what_was_told() {
+        let mut watch = watch(&["ns"]);
+        let (store, coverage) = (watch.store(), watch.coverage());
+        let told = Mutex::new(Vec::new());
+        let tell = |change: Change<CoderGroup>| {
+            let (word, key, expected) = match change {
+                Change::Applied(object) => ("applied", object.key(), true),
+                Change::Deleted(key) => ("deleted", key, false),
+                Change::Unreadable(key, _) => ("unreadable", key, false),
+                Change::Coverage => {
+                    assert!(coverage.is_complete());
+                    return told.lock().unwrap().push("listed".to_owned());
+                }
+            };
+            assert_eq!(store.get(&key).is_some(), expected, "{word} {key}");
+            told.lock().unwrap().push(format!("{word} {}", key.name));
+        };
+        watch.take(0, Event::Init, &tell);
+        // The second page of a list may be long in coming.
+        watch.take(0, Event::InitApply(good("ns", "a")), &tell);
+        assert!(!watch.coverage().is_complete());
+        watch.take(0, Event::InitApply(good("ns", "b")), &tell);
+        watch.take(0, Event::InitDone, &tell);
+        watch.take(0, Event::Apply(group("ns", "b", &json!({ "organization": 7 }))), &tell);
+        watch.take(0, Event::Delete(good("ns", "b")), &tell);
+        watch.take(0, Event::Delete(good("ns", "a")), &tell);
+        assert_eq!(
+            *told.lock().unwrap(),
+            [
+                "applied a",
+                "applied b",
+                "listed",
+                "unreadable b",
+                "deleted b",
+                "deleted a"
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn what_a_new_list_does_not_show_is_gone_unless_it_is_elsewhere() {
+        let mut watch = watch(&["ns", "other"]);
+        let gone = Mutex::new(Vec::new());
+        let tell = |change: Change<CoderGroup>| {
+            if let Change::Deleted(key) = change {
+                gone.lock().unwrap().push(key.to_string());
+            }
+        };
+        for (source, namespace) in ["ns", "other"].into_iter().enumerate() {
+            watch.take(source, Event::Init, &tell);
+            watch.take(source, Event::InitApply(good(namespace, "a")), &tell);
+            watch.take(source, Event::InitApply(good(namespace, "b")), &tell);
+            watch.take(source, Event::InitDone, &tell);
+        }
+        watch.take(0, Event::Init, &tell);
+        watch.take(0, Event::InitApply(good("ns", "b")), &tell);
+        watch.take(0, Event::InitDone, &tell);
+        assert_eq!(*gone.lock().unwrap(), ["ns/a"]);
+    }
 }

@@ -20,20 +20,21 @@ impl<R: Remote> Pass<'_, R> {
         let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
         self.claims = true;
         self.engine.claims.want(&self.me, mine.clone());
-        let others = self.engine.claims.against(R::KIND, &mine);
-        self.check_claim(&mine, &others)
+        self.check_claim(&mine, || self.engine.claims.against(R::KIND, &mine))
     }
 
     /// Refuses when another custom resource has begun to create the same.
     pub(super) fn claim_creation(&self, connection: &Connection, key: &str) -> Result<(), Error> {
         let mine = self.my_claim(connection, Some(key.to_owned()), self.held());
-        self.engine.claims.begin(&self.me, mine).map_err(|first| {
-            self.depend(Topic::Object(Reference {
-                kind: R::KIND,
-                key: first.key.clone(),
-            }));
-            claims::conflict(&first, R::KIND)
-        })
+        let begin = || {
+            self.engine.claims.begin(&self.me, mine.clone()).map_err(|first| {
+                let key = first.key.clone();
+                self.depend(Topic::Object(Reference { kind: R::KIND, key }));
+                claims::conflict(&first, R::KIND)
+            })
+        };
+        // Whoever was in the way may have gone before it was named.
+        begin().or_else(|_| begin())
     }
 
     /// The creation did not come about: others may have the name.
@@ -54,11 +55,11 @@ impl<R: Remote> Pass<'_, R> {
         let id = R::identify(observed).to_string();
         let others = self.holders(connection, &id);
         // Who only names the object yields to who holds it, whatever the age.
-        let mut mine = self.my_claim(connection, None, Some(id));
+        let mut mine = self.my_claim(connection, None, Some(id.clone()));
         if found.owned.is_none() && !others.is_empty() {
             mine.since = None;
         }
-        self.check_claim(&mine, &others)
+        self.check_claim(&mine, || self.holders(connection, &id))
     }
 
     /// What to say when a rename is refused because something has the name. Its change or departure wakes this object; if
@@ -80,19 +81,25 @@ impl<R: Remote> Pass<'_, R> {
             named: mine.named.clone(),
             ..owner
         };
-        let owners: Vec<Claim> = self.holders(connection, &id).into_iter().map(named).collect();
-        self.check_claim(&mine, &owners)?;
+        self.check_claim(&mine, || self.holders(connection, &id).into_iter().map(named).collect())?;
         Ok(refusal)
     }
 
-    pub(in crate::engine) fn check_claim(&self, mine: &Claim, others: &[Claim]) -> Result<(), Error> {
-        if let Some(owner) = claims::stronger(mine, others) {
-            self.depend(Topic::Object(Reference {
-                kind: R::KIND,
-                key: owner.key.clone(),
-            }));
+    /// Refuses when one of `others` has more right. It is named as what this object depends on before it is believed to be
+    /// there, so that its departure is not missed.
+    fn check_claim(&self, mine: &Claim, others: impl Fn() -> Vec<Claim>) -> Result<(), Error> {
+        let mut named = None;
+        loop {
+            let others = others();
+            let owner = claims::stronger(mine, &others).map(|owner| owner.key.clone());
+            if owner.is_none() || owner == named {
+                return claims::check(mine, &others, R::KIND);
+            }
+            if let Some(key) = owner.clone() {
+                self.depend(Topic::Object(Reference { kind: R::KIND, key }));
+            }
+            named = owner;
         }
-        claims::check(mine, others, R::KIND)
     }
 
     /// The other custom resources whose status says that they have the object with that id.

@@ -8,7 +8,6 @@ use k8s_controller::events::EventType;
 use crate::api::{DeletionPolicy, Mode, ObjectStatus, Origin, PendingCreation};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
-use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::Verdict;
 use crate::engine::connection::Connection;
 use crate::engine::dependents::still_used;
@@ -61,21 +60,9 @@ impl<R: Remote> Pass<'_, R> {
             return Ok(Farewell::Nothing);
         }
         let instance = self.object.instance_key();
-        // What the instance says of deletions counts whenever it comes.
         self.depend_on_instance(&instance);
-        let is_known = self.engine.connections.terms(&instance).is_some();
-        if !is_known && self.object.common().deletion_policy != Some(DeletionPolicy::Orphan) {
-            self.engine
-                .connections
-                .knows(&instance.namespace)
-                .map_err(with_way_out)?;
-        }
-        if self.instance_lets_go() {
-            return Ok(Farewell::Orphaned(
-                "overrides.deletionPolicy of its CoderInstance is Orphan",
-            ));
-        }
-        if self.deletion_policy() == DeletionPolicy::Orphan {
+        let policy = self.deletion_policy(self.engine.connections.last(&instance).as_deref());
+        if policy == DeletionPolicy::Orphan {
             return Ok(Farewell::Orphaned("deletionPolicy is Orphan"));
         }
         match self.object.common().mode {
@@ -131,15 +118,10 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
-        for (kind, ..) in self.engine.caches.pointing_at(R::KIND) {
-            self.depend(Topic::Coverage(kind));
-        }
-        let children = self.engine.dependents(&self.me, &self.object.instance_key())?;
+        let depend = |topic| self.depend(topic);
+        let children = self.engine.dependents(&self.me, &self.object.instance_key(), &depend)?;
         if children.is_empty() {
             return Ok(());
-        }
-        for child in &children {
-            self.depend(Topic::Object(child.reference.clone()));
         }
         Err(still_used(&children, &self.me.key.namespace, "delete them first"))
     }
@@ -188,25 +170,19 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
-    /// What becomes of the object in Coder: said by the instance for all, by the object, by the instance for those that say
-    /// nothing, or by the kind.
-    pub(in crate::engine) fn deletion_policy(&self) -> DeletionPolicy {
-        if self.instance_lets_go() {
-            return DeletionPolicy::Orphan;
-        }
+    /// What becomes of the object in Coder: said by the object, or by the instance, or by the kind.
+    pub(in crate::engine) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
         // What was begun and never recorded is ours all the same.
         let common = self.status.common();
         let begun = common.pending_creation.as_ref().map(|_| Origin::Created);
         let default = R::deletion_default(common.origin.or(begun));
-        let terms = self.engine.connections.terms(&self.object.instance_key());
-        let by_instance = terms
-            .as_ref()
-            .and_then(|terms| terms.defaults.deletion_policy)
+        let by_instance = connection
+            .and_then(|connection| connection.terms.defaults.deletion_policy)
             // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
             .filter(|policy| *policy == DeletionPolicy::Orphan || default == DeletionPolicy::Delete);
-        // The instance may be gone; what it said is in the status.
-        let recorded = if terms.is_none() {
-            common.effective_deletion_policy
+        // The connection may be gone; what it said is in the status.
+        let recorded = if connection.is_none() {
+            self.status.common().effective_deletion_policy
         } else {
             None
         };
@@ -216,12 +192,6 @@ impl<R: Remote> Pass<'_, R> {
             .or(by_instance)
             .or(recorded)
             .unwrap_or(default)
-    }
-
-    /// Whether everything of the instance stays in Coder, whatever its objects say.
-    fn instance_lets_go(&self) -> bool {
-        let terms = self.engine.connections.terms(&self.object.instance_key());
-        terms.is_some_and(|terms| terms.lets_go)
     }
 }
 
