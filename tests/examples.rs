@@ -15,6 +15,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use coder_sim::license::{LicenseSpec, mint};
 use coder_sim::{Profile, Sim};
@@ -274,7 +275,8 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
         terms: Terms {
             access: instance.spec.access.clone(),
             defaults: instance.spec.defaults,
-            ..Terms::default()
+            resync: Duration::from_mins(10),
+            min_resync: Duration::from_secs(30),
         },
         features: BTreeSet::new(),
         user,

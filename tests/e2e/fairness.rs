@@ -67,6 +67,16 @@ async fn twenty_instances_that_answer_late_do_not_delay_the_rotation_of_another_
         world.connect_to(&late, &format!("late-{n}"), json!({})).await;
     }
     gate.arrived_times(20).await;
+    // Whoever needs one of them waits, and does not ask again and again.
+    let through_late = json!({ "organization": "default", "instanceRef": { "name": "late-0" } });
+    world.apply::<CoderGroup>("early", through_late).await;
+    world
+        .patch::<CoderInstance>("default", json!({ "resyncInterval": "1s" }))
+        .await;
+    world.coder.looks(3).await;
+    let unsaid = "coder_operator_passes_total{kind=\"CoderGroup\",outcome=\"Superseded\"}";
+    let count = world.operator.metric(unsaid).await.unwrap_or_default();
+    assert!(count <= 3.0, "{count} passes that had nothing to say");
     let vera = world.coder.sim().token_for("vera", &["owner"]);
     let began = Instant::now();
     world.put_secret(world.ns(), "default-token", &[("token", &vera)]).await;
@@ -82,5 +92,6 @@ async fn twenty_instances_that_answer_late_do_not_delay_the_rotation_of_another_
     for n in 0..20 {
         world.wait::<CoderInstance>(&format!("late-{n}"), ready).await;
     }
+    world.wait::<CoderGroup>("early", ready).await;
     world.finish().await;
 }

@@ -1,13 +1,13 @@
 //! What goes takes something along that has no entry of its own.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use coder_operator::api::{CoderGroup, CoderOrganization};
 use coder_sim::{Method, Profile};
 use serde_json::json;
 
 use super::{fed, quiet};
-use crate::support::{World, condition, message, ready, simulated_only};
+use crate::support::{World, blocked, condition, message, ready, simulated_only};
 
 /// A group whose only member is ann, and bob's token.
 async fn world_of_ann(test: &str, profile: Profile) -> (World, String) {
@@ -133,5 +133,37 @@ async fn a_deleted_organization_is_missed_by_what_was_in_it() {
                 && condition(group, "Ready").is_some_and(|ready| ready.reason == "DependencyNotReady")
         })
         .await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_that_waits_for_its_members_to_leave_goes_as_soon_as_the_log_says_so() {
+    simulated_only!("changes things behind the back");
+    let world = fed("feed-members-go", Profile::Main, "1s").await;
+    world
+        .apply::<CoderOrganization>("platform", json!({ "deletionPolicy": "Delete" }))
+        .await;
+    world.wait("platform", ready::<CoderOrganization>).await;
+    let sim = world.coder.sim();
+    let bob = sim.token_for("bob", &["owner"]);
+    for name in ["ann", "carl"] {
+        sim.add_member("platform", name);
+    }
+    world.delete::<CoderOrganization>("platform").await;
+    world
+        .wait("platform", blocked::<CoderOrganization>("DependentsExist"))
+        .await;
+    // Each look that fails doubles the time until the next one that comes by itself, up to five minutes.
+    for _ in 0..10 {
+        world.look::<CoderOrganization>("platform").await;
+    }
+    let began = Instant::now();
+    for name in ["ann", "carl"] {
+        let path = format!("/organizations/platform/members/{name}");
+        world.coder.change_as(&bob, Method::DELETE, &path, json!({})).await;
+    }
+    world.gone::<CoderOrganization>("platform").await;
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "{took:?}");
     world.finish().await;
 }
