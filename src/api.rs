@@ -21,7 +21,9 @@ pub mod workspace_proxy;
 pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, SecretKeyRef, SecretRef};
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
-pub use instance::{Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus};
+pub use instance::{
+    Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus, Overrides, OverridingDeletionPolicy,
+};
 pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Scope};
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};

@@ -15,7 +15,6 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use coder_sim::license::{LicenseSpec, mint};
 use coder_sim::{Profile, Sim};
@@ -275,8 +274,7 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
         terms: Terms {
             access: instance.spec.access.clone(),
             defaults: instance.spec.defaults,
-            resync: Duration::from_mins(10),
-            min_resync: Duration::from_secs(30),
+            ..Terms::default()
         },
         features: BTreeSet::new(),
         user,

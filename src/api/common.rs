@@ -31,8 +31,8 @@ pub struct CommonSpec {
 
     /// What becomes of the object in Coder when this one is deleted. Unset: `Delete` for what the operator created and
     /// `Orphan` for what it took over; organizations and licences are orphaned unless `Delete` is said here. The
-    /// instance's `defaults.deletionPolicy: Orphan` orphans everything that does not say `Delete` itself. The effective
-    /// value is shown in `status.effectiveDeletionPolicy`.
+    /// instance's `defaults.deletionPolicy: Orphan` orphans everything that does not say `Delete` itself, and its
+    /// `overrides.deletionPolicy: Orphan` everything. The effective value is shown in `status.effectiveDeletionPolicy`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 

@@ -113,6 +113,10 @@ pub struct InstanceSpec {
     /// Policies for objects that do not say their own.
     #[serde(default)]
     pub defaults: Defaults,
+
+    /// What counts for every object of this instance, whatever the object says itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overrides: Option<Overrides>,
 }
 
 fn default_resync_interval() -> DurationString {
@@ -185,6 +189,24 @@ pub struct Defaults {
     /// anyway for what the operator created, and never condemns what it took over, organizations or licences.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
+}
+
+/// What counts for every object of an instance, whatever the object says itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Overrides {
+    /// See `deletionPolicy` of the objects. Only `Orphan`: no instance can condemn what an object wants to keep.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<OverridingDeletionPolicy>,
+}
+
+/// `Orphan` lets go of everything at once: whatever is deleted in Kubernetes from now on stays in Coder, also what says
+/// `deletionPolicy: Delete` itself or is suspended. It works while Coder cannot be reached and while objects are being
+/// deleted, and changes nothing for objects that are not deleted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum OverridingDeletionPolicy {
+    /// Everything stays in Coder, unmanaged.
+    Orphan,
 }
 
 /// What the operator knows of the deployment.

@@ -29,6 +29,8 @@ pub struct Terms {
     pub access: Option<Access>,
     /// Policies for objects that do not say their own.
     pub defaults: Defaults,
+    /// Whether everything stays in Coder when its custom resource goes, whatever that says itself.
+    pub lets_go: bool,
     /// How long drift may stay unseen.
     pub resync: Duration,
     /// How long it stays unseen at least where an object asks for less.
@@ -40,6 +42,7 @@ impl Default for Terms {
         Self {
             access: None,
             defaults: Defaults::default(),
+            lets_go: false,
             resync: Duration::from_mins(10),
             min_resync: Duration::from_secs(30),
         }
@@ -344,10 +347,9 @@ mod tests {
     fn nobody_looks_more_often_than_the_owner_allows_nor_less_often_than_asked() {
         let seconds = Duration::from_secs;
         let terms = |resync, min_resync| Terms {
-            access: None,
-            defaults: Defaults::default(),
             resync: seconds(resync),
             min_resync: seconds(min_resync),
+            ..Terms::default()
         };
         for (resync, min, asked, interval) in [
             (600, 30, None, 600),

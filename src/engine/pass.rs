@@ -89,6 +89,9 @@ pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R>, object: Arc<R>)
 
 impl<R: Remote> Pass<'_, R> {
     async fn look(&mut self) -> Ended {
+        // Shown whatever comes of this look, also of an object that is suspended.
+        self.depend_on_instance(&self.object.instance_key());
+        self.show_deletion_policy();
         let result = match self.object.common().mode {
             Mode::Suspend => Ok((Verdict::Suspended, None)),
             Mode::Observe => self.observe().await,
@@ -240,13 +243,8 @@ impl<R: Remote> Pass<'_, R> {
     pub(in crate::engine) fn authorize(&self, instance: &ObjectKey) -> Result<(), Error> {
         let namespace = &self.me.key.namespace;
         self.depend_on_instance(instance);
-        for topic in [
-            Topic::Namespace(namespace.clone()),
-            Topic::Coverage(instance::KIND),
-            Topic::Coverage("Namespace"),
-        ] {
-            self.depend(topic);
-        }
+        self.depend(Topic::Namespace(namespace.clone()));
+        self.depend(Topic::Coverage("Namespace"));
         let terms = self.engine.connections.terms(instance);
         if terms.is_none() && *namespace != instance.namespace {
             self.engine.connections.knows(&instance.namespace)?;
@@ -411,12 +409,21 @@ impl<R: Remote> Pass<'_, R> {
         Ok(())
     }
 
+    /// What its instance says, and whether it works, makes the object look.
+    pub(in crate::engine) fn depend_on_instance(&self, instance: &ObjectKey) {
+        self.depend(Topic::Object(Reference {
+            kind: instance::KIND,
+            key: instance.clone(),
+        }));
+        self.depend(Topic::Coverage(instance::KIND));
+    }
+
     /// What would become of the object in Coder goes into the status, as soon as there is one or may be one: a deletion
     /// goes by it while the connection that said so is gone.
     fn show_deletion_policy(&mut self) {
         let common = self.status.common();
         let managed = common.origin.is_some() || common.pending_creation.is_some();
-        let policy = managed.then(|| self.deletion_policy(self.connection.as_deref()));
+        let policy = managed.then(|| self.deletion_policy());
         self.status.common_mut().effective_deletion_policy = policy;
     }
 
@@ -444,14 +451,6 @@ impl<R: Remote> Pass<'_, R> {
             wakes: &self.engine.wakes,
             seen: &self.seen,
         })
-    }
-
-    /// What the owner of the instance says, and whether it works, wakes the object when it changes.
-    pub(in crate::engine) fn depend_on_instance(&self, instance: &ObjectKey) {
-        self.depend(Topic::Object(Reference {
-            kind: instance::KIND,
-            key: instance.clone(),
-        }));
     }
 
     pub(in crate::engine) fn depend(&self, topic: Topic) {

@@ -141,6 +141,9 @@ pub(super) fn terms(object: &CoderInstance) -> Terms {
     Terms {
         access: spec.access.clone(),
         defaults: spec.defaults,
+        lets_go: spec
+            .overrides
+            .is_some_and(|overrides| overrides.deletion_policy.is_some()),
         resync: interval(&spec.resync_interval, Duration::from_mins(10)),
         min_resync: interval(&spec.min_resync_interval, Duration::from_secs(30)),
     }

@@ -137,6 +137,7 @@ async fn a_deletion_waits_for_a_list_that_could_show_what_hangs_on_it_and_says_s
     let (world, closed) = world("coverage-deletion").await;
     let access = json!({ "access": { "namespaces": { "names": [closed.name()] } } });
     world.patch::<CoderInstance>("default", access).await;
+    world.wait::<CoderInstance>("default", ready).await;
     let organization = world.name("platform");
     let spec = json!({ "name": organization, "deletionPolicy": "Delete" });
     world.apply::<CoderOrganization>("platform", spec).await;

@@ -56,5 +56,6 @@ mod restart;
 mod restore;
 mod tls;
 mod token;
+mod uninstall;
 mod unreadable;
 mod workspace_proxy;

@@ -60,9 +60,21 @@ impl<R: Remote> Pass<'_, R> {
             return Ok(Farewell::Nothing);
         }
         let instance = self.object.instance_key();
+        // What the instance says of deletions counts whenever it comes.
         self.depend_on_instance(&instance);
-        let policy = self.deletion_policy(self.engine.connections.last(&instance).as_deref());
-        if policy == DeletionPolicy::Orphan {
+        let is_known = self.engine.connections.terms(&instance).is_some();
+        if !is_known && self.object.common().deletion_policy != Some(DeletionPolicy::Orphan) {
+            self.engine
+                .connections
+                .knows(&instance.namespace)
+                .map_err(with_way_out)?;
+        }
+        if self.instance_lets_go() {
+            return Ok(Farewell::Orphaned(
+                "overrides.deletionPolicy of its CoderInstance is Orphan",
+            ));
+        }
+        if self.deletion_policy() == DeletionPolicy::Orphan {
             return Ok(Farewell::Orphaned("deletionPolicy is Orphan"));
         }
         match self.object.common().mode {
@@ -170,19 +182,25 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
-    /// What becomes of the object in Coder: said by the object, or by the instance, or by the kind.
-    pub(in crate::engine) fn deletion_policy(&self, connection: Option<&Connection>) -> DeletionPolicy {
+    /// What becomes of the object in Coder: said by the instance for all, by the object, by the instance for those that say
+    /// nothing, or by the kind.
+    pub(in crate::engine) fn deletion_policy(&self) -> DeletionPolicy {
+        if self.instance_lets_go() {
+            return DeletionPolicy::Orphan;
+        }
         // What was begun and never recorded is ours all the same.
         let common = self.status.common();
         let begun = common.pending_creation.as_ref().map(|_| Origin::Created);
         let default = R::deletion_default(common.origin.or(begun));
-        let by_instance = connection
-            .and_then(|connection| connection.terms.defaults.deletion_policy)
+        let terms = self.engine.connections.terms(&self.object.instance_key());
+        let by_instance = terms
+            .as_ref()
+            .and_then(|terms| terms.defaults.deletion_policy)
             // What nobody created here, and what is never deleted unless it says so itself, an instance cannot condemn.
             .filter(|policy| *policy == DeletionPolicy::Orphan || default == DeletionPolicy::Delete);
-        // The connection may be gone; what it said is in the status.
-        let recorded = if connection.is_none() {
-            self.status.common().effective_deletion_policy
+        // The instance may be gone; what it said is in the status.
+        let recorded = if terms.is_none() {
+            common.effective_deletion_policy
         } else {
             None
         };
@@ -192,6 +210,12 @@ impl<R: Remote> Pass<'_, R> {
             .or(by_instance)
             .or(recorded)
             .unwrap_or(default)
+    }
+
+    /// Whether everything of the instance stays in Coder, whatever its objects say.
+    fn instance_lets_go(&self) -> bool {
+        let terms = self.engine.connections.terms(&self.object.instance_key());
+        terms.is_some_and(|terms| terms.lets_go)
     }
 }
 

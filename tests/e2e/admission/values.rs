@@ -8,7 +8,13 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 24] = [
+    let refused: [(&str, Value, &str, &str); 25] = [
+        (
+            "CoderInstance",
+            json!({"overrides": {"deletionPolicy": "Delete"}}),
+            "spec.overrides.deletionPolicy",
+            "Unsupported value",
+        ),
         (
             "CoderWorkspaceProxy",
             json!({"displayName": null}),

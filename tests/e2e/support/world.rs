@@ -42,7 +42,17 @@ impl World {
 
     /// The same with an operator that watches other namespaces as well.
     pub(crate) async fn beside(test: &str, coder: Coder, instance: Value, others: &[&Namespace]) -> Self {
-        let ground = cluster().await;
+        Self::on(cluster().await, test, coder, instance, others).await
+    }
+
+    /// The same on another cluster than the one that all tests share.
+    pub(crate) async fn on(
+        ground: &'static ControlPlane,
+        test: &str,
+        coder: Coder,
+        instance: Value,
+        others: &[&Namespace],
+    ) -> Self {
         let namespace = ground.namespace(test).await.unwrap();
         let mut settings = Settings::watching(namespace.name());
         settings
