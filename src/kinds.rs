@@ -2,7 +2,7 @@
 //! that reads from top to bottom: what it is, desired, observed, change, plan, and the calls. `plan` is pure.
 //!
 //! [`visit`] is the registry. Watches, CRDs, permissions and metrics follow from it: a new kind is a file in `api/`,
-//! `coder/` and here, and one line below.
+//! `coder/`, `lists/` and here, and one line below.
 
 mod absence;
 mod field;

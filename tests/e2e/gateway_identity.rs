@@ -27,7 +27,8 @@ async fn a_gateway_that_asks_for_headers_gets_them_from_a_secret_and_only_it_doe
     let refused = |instance: &CoderInstance| {
         condition(instance, "Ready").is_some_and(|ready| ready.status == "False" && ready.reason != "SecretNotFound")
     };
-    world.wait("behind", refused).await;
+    let said = message(&world.wait("behind", refused).await, "Ready");
+    assert!(said.contains("https://login.example.com"), "{said}");
     world.put_secret(world.ns(), "gateway", &headers("operator")).await;
     world.wait::<CoderInstance>("behind", ready).await;
     let group = json!({ "organization": "default", "instanceRef": { "name": "behind" } });
