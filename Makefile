@@ -3,7 +3,7 @@
 CARGO ?= cargo
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-e2e demo fmt generate tools clean
+.PHONY: help build test test-e2e demo bench fmt generate tools clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test-e2e: ## Run the end-to-end tests; CODER_E2E_URL and CODER_E2E_TOKEN point t
 demo: ## See the operator at work; CODER_URL and CODER_TOKEN use a real Coder, which is only read unless WRITE=1
 	$(CARGO) build --workspace --bins
 	@"$${CARGO_TARGET_DIR:-target}/debug/coder-operator-demo"
+
+bench: ## Measure time, memory and calls; SIZES=100,1000 is quicker, OUT=docs draws the picture of docs/performance.md
+	$(CARGO) build --release -p coder-operator -p coder-operator-bench
+	@"$${CARGO_TARGET_DIR:-target}/release/coder-operator-bench"
 
 fmt: ## Format the code
 	$(CARGO) fmt --all

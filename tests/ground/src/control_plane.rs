@@ -36,6 +36,7 @@ const ATTEMPTS: u32 = 3;
 pub struct Options {
     users: Vec<User>,
     directory: Option<PathBuf>,
+    uncontrolled: bool,
 }
 
 impl Options {
@@ -43,6 +44,13 @@ impl Options {
     #[must_use]
     pub fn user(mut self, name: &str, groups: &[&str]) -> Self {
         self.users.push(User::new(name, groups));
+        self
+    }
+
+    /// Runs no controllers, for measurements: they follow every object.
+    #[must_use]
+    pub fn without_controllers(mut self) -> Self {
+        self.uncontrolled = true;
         self
     }
 
@@ -113,7 +121,8 @@ impl ControlPlane {
     /// Starts a control plane of its own and waits until it is ready.
     pub async fn start(options: Options) -> Result<Self> {
         init();
-        let binaries = tokio::task::spawn_blocking(Binaries::find)
+        let uncontrolled = options.uncontrolled;
+        let binaries = tokio::task::spawn_blocking(move || Binaries::find(uncontrolled))
             .await
             .map_err(|error| Error::format("building the tools")(error))??;
         let mut attempt = 1;
@@ -240,16 +249,18 @@ impl ControlPlane {
 struct Binaries {
     etcd: PathBuf,
     kube_apiserver: PathBuf,
-    kube_controller_manager: PathBuf,
+    /// `None` where no controllers shall run.
+    kube_controller_manager: Option<PathBuf>,
 }
 
 impl Binaries {
     /// Builds what is missing.
-    fn find() -> Result<Self> {
+    fn find(uncontrolled: bool) -> Result<Self> {
+        let controllers = (!uncontrolled).then(|| tools::KUBE_CONTROLLER_MANAGER.binary());
         Ok(Self {
             etcd: tools::ETCD.binary()?,
             kube_apiserver: tools::KUBE_APISERVER.binary()?,
-            kube_controller_manager: tools::KUBE_CONTROLLER_MANAGER.binary()?,
+            kube_controller_manager: controllers.transpose()?,
         })
     }
 }
@@ -267,12 +278,12 @@ impl Running {
         self.until(servers::KUBE_APISERVER, async || ready(&client).await)
             .await?;
 
+        let Some(controllers) = &binaries.kube_controller_manager else {
+            return Ok(());
+        };
         // Not before: it gives up on an API server that is long in coming.
-        let controllers = servers::kube_controller_manager(
-            &binaries.kube_controller_manager,
-            &self.directory,
-            &user::kubeconfig_name(User::CONTROLLERS),
-        );
+        let controllers =
+            servers::kube_controller_manager(controllers, &self.directory, &user::kubeconfig_name(User::CONTROLLERS));
         self.spawn(servers::KUBE_CONTROLLER_MANAGER, Role::Member, &controllers)?;
         self.until(servers::KUBE_CONTROLLER_MANAGER, async || controlled(&client).await)
             .await
