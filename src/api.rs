@@ -10,6 +10,7 @@
 pub mod common;
 pub mod duration;
 pub mod group;
+pub mod group_sync;
 pub mod instance;
 pub mod kind;
 pub mod license;
@@ -18,9 +19,12 @@ pub mod rules;
 pub mod status;
 pub mod workspace_proxy;
 
-pub use common::{AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, SecretKeyRef, SecretRef};
+pub use common::{
+    AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, Policy, SecretKeyRef, SecretRef,
+};
 pub use duration::DurationString;
-pub use group::{CoderGroup, GroupSpec, GroupStatus, MemberPolicy};
+pub use group::{CoderGroup, GroupSpec, GroupStatus};
+pub use group_sync::{CoderGroupSync, GroupSyncSpec, GroupSyncStatus};
 pub use instance::{
     Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus, Overrides, OverridingDeletionPolicy,
 };

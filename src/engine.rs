@@ -33,7 +33,7 @@ use kube::Resource;
 pub use cx::Cx;
 pub use error::{Disposition, Error, Reason};
 pub use pass::drift::Deviation;
-pub use remote::{Note, Remote, Report, Target};
+pub use remote::{Life, Note, Remote, Report, Target};
 
 use crate::api::ObjectKey;
 use crate::coder::{Bodies, DeploymentId};

@@ -7,14 +7,16 @@
 mod absence;
 mod field;
 pub mod group;
+pub mod group_sync;
 pub mod license;
 pub mod organization;
 mod parent;
 #[cfg(test)]
 mod properties;
+mod sync;
 pub mod workspace_proxy;
 
-use crate::api::{CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
+use crate::api::{CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
 use crate::engine::Remote;
 
 /// Does something with every kind.
@@ -28,5 +30,6 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderLicense>();
     visitor.visit::<CoderOrganization>();
     visitor.visit::<CoderGroup>();
+    visitor.visit::<CoderGroupSync>();
     visitor.visit::<CoderWorkspaceProxy>();
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderGroup, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Object, annotation,
+    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -143,6 +143,7 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderLicense::KIND => keeps_every_field::<CoderLicense>(&object),
             CoderOrganization::KIND => keeps_every_field::<CoderOrganization>(&object),
             CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),
+            CoderGroupSync::KIND => keeps_every_field::<CoderGroupSync>(&object),
             CoderWorkspaceProxy::KIND => keeps_every_field::<CoderWorkspaceProxy>(&object),
             other => panic!("there is no kind {other}"),
         }

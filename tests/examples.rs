@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Mode, Object, ObjectKey, Reference};
+use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Mode, Object, ObjectKey, Origin, Reference};
 use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, CreateProxy, UpdateGroup};
 use coder_operator::crds;
 use coder_operator::engine::cluster::files::{Document, Files, Offline};
@@ -30,7 +30,7 @@ use coder_operator::engine::cluster::wake::Wakes;
 use coder_operator::engine::connection::{Connection, Link, Terms};
 use coder_operator::engine::pass::adoption::{self, Found};
 use coder_operator::engine::remote::Change;
-use coder_operator::engine::{Disposition, Error, Reason, Remote, Target, access};
+use coder_operator::engine::{Disposition, Error, Life, Reason, Remote, Target, access};
 use coder_operator::kinds::{self, Visitor};
 use coder_operator::metrics::Metrics;
 use coder_operator::mirror::Mirror;
@@ -177,12 +177,8 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
         access::check_organization(access.as_ref(), instance, &namespace, organization)?;
     }
     let from_nothing = R::plan(&desired, None);
-    assert!(
-        from_nothing
-            .first()
-            .expect("something is to be done where there is nothing")
-            .creates()
-    );
+    let creates = from_nothing.first().is_some_and(Change::creates);
+    assert_eq!(creates, R::LIFE == Life::Object, "what comes and goes is created");
 
     let key = R::natural_key(&desired);
     let named = R::observe(&cx, Some(&desired), Target::Key(&key)).await?;
@@ -196,16 +192,14 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
         .adoption_policy
         .or(defaults.adoption_policy)
         .unwrap_or_default();
-    let mut observed = match adoption::decide(
-        Found {
-            owned: None,
-            pending: None,
-            named,
-        },
-        policy,
-        &key,
-    )? {
+    let found = Found {
+        owned: None,
+        pending: None,
+        named,
+    };
+    let mut observed = match adoption::decide_of::<R>(found, &desired, policy, &key)? {
         adoption::Decision::Create => None,
+        adoption::Decision::Take(found, Origin::Created) => Some(found),
         adoption::Decision::Manage(found) | adoption::Decision::Take(found, _) => {
             lines.push("take over what is there".to_owned());
             Some(found)
@@ -261,6 +255,11 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
     let mirror = Arc::new(Mirror::new(client.clone(), Arc::new(Wakes::default()), Metrics::new()));
     let user = client.me().await.unwrap();
     let deployment = build.deployment_id.unwrap();
+    let features = client.entitlements().await.unwrap().features.into_iter();
+    let features = features
+        .filter(|(_, feature)| feature.enabled)
+        .map(|(name, _)| name)
+        .collect();
     let metadata = &instance.metadata;
     Arc::new(Connection {
         key: ObjectKey::new(metadata.namespace.clone().unwrap(), metadata.name.clone().unwrap()),
@@ -276,7 +275,7 @@ async fn connect(instance: &CoderInstance, sim: &Sim) -> Arc<Connection> {
             defaults: instance.spec.defaults,
             ..Terms::default()
         },
-        features: BTreeSet::new(),
+        features,
         user,
         version: build.version,
         access_url: build.dashboard_url,

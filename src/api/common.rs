@@ -150,3 +150,13 @@ pub enum DeletionPolicy {
     /// It stays in Coder, unmanaged.
     Orphan,
 }
+
+/// How a list or a map of the spec is to be read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Policy {
+    /// Exactly these.
+    #[default]
+    Exact,
+    /// These and whatever else is there.
+    AtLeast,
+}

@@ -6,7 +6,7 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::common::{CommonSpec, ObjectRef};
+use super::common::{CommonSpec, ObjectRef, Policy};
 use super::kind::{Object, ObjectKey, Reference, Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
@@ -35,8 +35,7 @@ use super::status::CommonStatus;
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]
 #[x_kube(
-    validation = Rule::new("has(self.organization) != has(self.organizationRef)")
-        .message("set exactly one of organizationRef (a CoderOrganization) and organization (Coder's own name or id, or \"default\")"),
+    validation = rules::one_organization(),
     validation = rules::group_name(),
     validation = Rule::new("!has(self.memberPolicy) || has(self.members)")
         .message("memberPolicy says how to treat members: set members, or remove memberPolicy")
@@ -55,8 +54,7 @@ pub struct GroupSpec {
     /// that the name led to, also when that is renamed: the condition `NameMoved` says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 36))]
-    #[x_kube(validation = Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
-        .message("must be the name or the id of an organization in Coder, or \"default\""))]
+    #[x_kube(validation = rules::organization())]
     pub organization: Option<String>,
 
     /// Name in Coder; default: `metadata.name`. Case matters. Changing it renames the group, whose id stays. A group that
@@ -92,7 +90,7 @@ pub struct GroupSpec {
     /// `Exact`: exactly these are members. `AtLeast`: these are, others may be; whom this object added beside others goes
     /// again when the list does not name them any more. Default `Exact`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub member_policy: Option<MemberPolicy>,
+    pub member_policy: Option<Policy>,
 
     /// Users by name (`ann`), email (`ann@example.com`) or id. Absent = unmanaged, `[]` = none. The list is one value:
     /// whoever applies it replaces it whole, so that nobody whom somebody else added to it survives. A user who does not
@@ -103,16 +101,6 @@ pub struct GroupSpec {
     #[x_kube(validation = Rule::new("self.all(m, m.contains('@') ? m.matches('^[^@ ]+@[^@ ]+$') : m.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$'))")
         .message("each member must be a username, an email address or a user id"))]
     pub members: Option<Vec<String>>,
-}
-
-/// How `members` is to be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-pub enum MemberPolicy {
-    /// Exactly these.
-    #[default]
-    Exact,
-    /// These and whoever else is there.
-    AtLeast,
 }
 
 /// What the operator knows of the group.

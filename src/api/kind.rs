@@ -16,8 +16,11 @@ use super::status::CommonStatus;
 pub enum Scope {
     /// One for the whole deployment: organizations, licences, proxies.
     Deployment,
-    /// Inside one organization: groups, members, keys.
+    /// Inside one organization: groups.
     Organization,
+    /// Inside one organization, and deciding who may do what there: settings, roles, keys. As a deployment-wide kind, it can
+    /// be used from another namespace only when the instance names it.
+    Administration,
 }
 
 /// A custom resource of this operator: what can be watched, looked at in passes, and told what came of it.

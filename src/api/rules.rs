@@ -66,6 +66,24 @@ pub fn group_name_characters() -> Rule {
         .message("must have at most 255 bytes and no control characters")
 }
 
+/// The organization is named in one of the two ways.
+pub fn one_organization() -> Rule {
+    Rule::new("has(self.organization) != has(self.organizationRef)").message(
+        "set exactly one of organizationRef (a CoderOrganization) and organization (Coder's own name or id, or \"default\")",
+    )
+}
+
+/// `organization` is a name, an id, or the word for the default one.
+pub fn organization() -> Rule {
+    Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
+        .message("must be the name or the id of an organization in Coder, or \"default\"")
+}
+
+/// A pattern that Coder can read. CEL has the same syntax (RE2): evaluating a wrong one is an error, which refuses it.
+pub fn pattern() -> Rule {
+    Rule::new("self == '' || (''.matches(self) ? true : true)").message("must be a regexp that Coder can read (RE2)")
+}
+
 /// The organization of what is in Coder may be named in another way, and may not be another one. What this cannot tell, the
 /// operator finds out.
 pub fn organization_stays() -> Rule {
@@ -76,7 +94,7 @@ pub fn organization_stays() -> Rule {
          self.spec.organization == 'default' || self.spec.organization.lowerAscii() == self.status.organizationId || \
          (has(self.status.organization) && self.spec.organization.lowerAscii() == self.status.organization.lowerAscii())",
     )
-    .message("organization cannot be changed, Coder cannot move a group: delete this object and create it anew")
+    .message("organization cannot be changed, Coder cannot move what is in one: delete this object and create it anew")
 }
 
 /// A display name has no space at its ends and at most 64 bytes. Empty is allowed where the field may be cleared.

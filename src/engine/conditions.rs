@@ -68,6 +68,8 @@ pub enum Verdict<'a> {
     },
     /// Suspend mode.
     Suspended,
+    /// A part of the spec could not be carried out; the rest was.
+    Unmet(&'a Error),
     /// It did not get that far.
     Failed(&'a Error),
     /// It is to be deleted and cannot be yet.
@@ -106,10 +108,15 @@ pub fn conclude(conditions: &mut Vec<Condition>, generation: Option<i64>, verdic
             );
             keep.extend([SUSPENDED, DRIFT_DETECTED]);
         }
-        Verdict::Failed(error) => {
+        Verdict::Failed(error) | Verdict::Unmet(error) => {
             let (reason, message) = (error.reason(), error.to_string());
+            let synced = if matches!(verdict, Verdict::Unmet(_)) {
+                False
+            } else {
+                Unknown
+            };
             put(READY, False, reason, &message);
-            put(SYNCED, Unknown, reason, &message);
+            put(SYNCED, synced, reason, &message);
             let progress = if matches!(error.disposition(), Disposition::Terminal | Disposition::Lasting) {
                 STALLED
             } else {

@@ -92,13 +92,18 @@ impl<R: Remote> Pass<'_, R> {
         // Shown whatever comes of this look, also of an object that is suspended.
         self.depend_on_instance(&self.object.instance_key());
         self.show_deletion_policy();
-        let result = match self.object.common().mode {
+        let mut result = match self.object.common().mode {
             Mode::Suspend => Ok((Verdict::Suspended, None)),
             Mode::Observe => self.observe().await,
             Mode::Manage => self.manage().await.map(|report| (Verdict::InSync, Some(report))),
         };
+        let unmet = match &mut result {
+            Ok((Verdict::InSync, Some(report))) => report.unmet.take(),
+            _ => None,
+        };
+        let partly = unmet.as_ref().map(Verdict::Unmet);
         let (verdict, report) = match &result {
-            Ok((verdict, report)) => (verdict, report.as_ref()),
+            Ok((verdict, report)) => (partly.as_ref().unwrap_or(verdict), report.as_ref()),
             Err(error) if error.is_silent() => {
                 return Ended {
                     error: result.err(),
@@ -109,7 +114,7 @@ impl<R: Remote> Pass<'_, R> {
         };
         let written = self.conclude(verdict, report).await;
         let look_again = report.and_then(|report| report.look_again).map(|at| self.until(at));
-        let error = result.err().or(written.err());
+        let error = result.err().or(unmet).or(written.err());
         Ended { error, look_again }
     }
 
@@ -124,7 +129,7 @@ impl<R: Remote> Pass<'_, R> {
         let found = self.find(&cx, &desired, &key).await?;
         self.claim_found(&connection, &found)?;
         self.authorize_organizations(&connection, Some(&desired), found.any())?;
-        let decision = adoption::decide(found, policy, &what)?;
+        let decision = adoption::decide_of::<R>(found, &desired, policy, &what)?;
         let mut observed = self.take(decision).await?;
         let mut done = Vec::new();
         let mut left = Vec::new();

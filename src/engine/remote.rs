@@ -178,6 +178,8 @@ pub struct Report {
     pub notes: Vec<Note>,
     /// When to look again although nothing happened.
     pub look_again: Option<Timestamp>,
+    /// The part of the spec that could not be carried out, and why. The rest was.
+    pub unmet: Option<Error>,
 }
 
 /// An informational condition, there only while there is something to say. Its appearance is also an event.

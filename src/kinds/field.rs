@@ -34,9 +34,10 @@ impl<T: Clone + PartialEq> Field<T> {
 /// What a call changes, for people. It reads both ways: as what the call does (`Display`:
 /// `displayName "A" → "B", members +ann`), and as what somebody did that made it necessary ([`Differences::deviations`]:
 /// `displayName "B" → "A"`, `members -ann`).
-#[derive(Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Differences(Vec<(&'static str, What)>);
 
+#[derive(Clone, Debug)]
 enum What {
     Value { from: String, to: String },
     List { more: Vec<String>, fewer: Vec<String> },
@@ -51,6 +52,33 @@ impl Differences {
             self.0.push((name, What::Value { from, to }));
         }
         self
+    }
+
+    /// Adds what is one thing and shall be another, if it differs.
+    #[must_use]
+    pub(super) fn differing<T: fmt::Debug + PartialEq + ?Sized>(
+        mut self,
+        name: &'static str,
+        from: &T,
+        to: &T,
+    ) -> Self {
+        if from != to {
+            let (from, to) = (format!("{from:?}"), format!("{to:?}"));
+            self.0.push((name, What::Value { from, to }));
+        }
+        self
+    }
+
+    /// Adds those of another change.
+    #[must_use]
+    pub(super) fn join(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// Whether there are none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Adds a list that gets more entries, and fewer.

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use super::absence;
 use super::field::Field;
 use super::parent::{Parent, parent};
-use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, MemberPolicy, rules};
+use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, Policy, rules};
 use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
@@ -93,7 +93,7 @@ impl Remote for CoderGroup {
         .await?;
         let members = match &spec.members {
             Some(members) => {
-                let exact = spec.member_policy.unwrap_or_default() == MemberPolicy::Exact;
+                let exact = spec.member_policy.unwrap_or_default() == Policy::Exact;
                 let memory = Memory::of(object.status.as_ref(), organization.id);
                 Some(wanted(cx, organization.id, members, exact, memory).await?)
             }
@@ -296,6 +296,7 @@ impl Remote for CoderGroup {
         Report {
             notes,
             look_again: None,
+            unmet: None,
         }
     }
 
@@ -392,7 +393,7 @@ async fn wanted(
     let members = cx.list(&Members(organization), Interest::Any).await?;
     let mut wanted = Wanted::among(members.iter(), names, exact, memory);
     wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
-        Ok(on) => on.unwrap_or(false),
+        Ok(settings) => settings.is_some_and(|settings| settings.is_on()),
         // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
         Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,
         Err(error) => return Err(error),

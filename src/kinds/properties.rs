@@ -64,6 +64,24 @@ pub(super) fn a_plan_carried_out_leaves_nothing_to_do<M: Model>() {
     );
 }
 
+/// After a plan for what is there was carried out there is nothing left to do.
+pub(super) fn a_plan_for_what_stands_leaves_nothing_to_do<M: Model>() {
+    run(&(M::any_desired(), M::any_observed()), |(desired, observed)| {
+        let mut observed = Some(observed);
+        for change in M::plan(&desired, observed.as_ref()) {
+            observed = Some(M::after(&desired, observed, &change));
+        }
+        let left: Vec<String> = M::plan(&desired, observed.as_ref())
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert!(
+            left.is_empty(),
+            "still to do: {left:?} for {desired:?} and {observed:?}"
+        );
+    });
+}
+
 /// What the spec does not say is left as it is.
 pub(super) fn what_is_absent_in_the_spec_is_not_touched<M: Model>() {
     run(&(M::any_desired(), M::any_observed()), |(desired, observed)| {
@@ -76,6 +94,22 @@ pub(super) fn what_is_absent_in_the_spec_is_not_touched<M: Model>() {
         assert_eq!(observed.as_ref().map(M::optional_part), Some(before), "{desired:?}");
     });
 }
+
+/// The rules for what always stands, as tests of a kind: the same, but that it is never absent.
+macro_rules! hold_for_standing {
+    ($kind:ty) => {
+        #[test]
+        fn a_plan_carried_out_leaves_nothing_to_do() {
+            $crate::kinds::properties::a_plan_for_what_stands_leaves_nothing_to_do::<$kind>();
+        }
+
+        #[test]
+        fn what_is_absent_in_the_spec_is_not_touched() {
+            $crate::kinds::properties::what_is_absent_in_the_spec_is_not_touched::<$kind>();
+        }
+    };
+}
+pub(super) use hold_for_standing;
 
 /// The three rules as tests of a kind.
 macro_rules! hold_for {

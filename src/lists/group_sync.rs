@@ -1,14 +1,14 @@
-//! Whether the groups of an organization come from the identity provider.
+//! How the groups of an organization follow the identity provider.
 
 use super::{Entries, Setting};
-use crate::coder::{self, Client, OrganizationId};
+use crate::coder::{self, Client, GroupSyncSettings, OrganizationId};
 
-/// Whether the groups of an organization come from the identity provider.
+/// How the groups of an organization follow the identity provider.
 #[derive(Clone, Debug)]
 pub struct GroupSync(pub OrganizationId);
 
 impl Setting for GroupSync {
-    type Value = bool;
+    type Value = GroupSyncSettings;
     const NAME: &'static str = "group_sync";
     // Servers before 2026 write none.
     const ENTRIES: Entries = Entries::Some("idp_sync_settings_group");
@@ -17,7 +17,7 @@ impl Setting for GroupSync {
         Some(self.0)
     }
 
-    async fn read(&self, client: &Client) -> Result<bool, coder::Error> {
-        Ok(client.group_sync(self.0).await?.is_on())
+    async fn read(&self, client: &Client) -> Result<GroupSyncSettings, coder::Error> {
+        client.group_sync(self.0).await
     }
 }

@@ -1,7 +1,7 @@
 use uuid::Uuid;
 
 use super::*;
-use crate::coder::{LicenseClaims, UserId};
+use crate::coder::{self, LicenseClaims, UserId};
 use crate::mirror::{Concerned, Snapshot};
 
 /// An entry about `id`, in the organization `within` (0: in none).
@@ -127,7 +127,14 @@ fn who_signs_in_may_have_been_moved_by_the_identity_provider() {
 fn settings_of_an_organization_are_told_apart_by_where_it_happened() {
     let written = entry("idp_sync_settings_group", "write", 99, 2, &["regex_filter"]);
     let whole = Concerned::Whole(Fields::named(["regexFilter"]));
-    assert_eq!(concerned(&GroupSync(organization(2)), vec![true], &written), whole);
+    assert_eq!(
+        concerned(
+            &GroupSync(organization(2)),
+            vec![coder::GroupSyncSettings::default()],
+            &written
+        ),
+        whole
+    );
 }
 
 #[test]

@@ -6,6 +6,7 @@
 
 mod definitions;
 mod group;
+mod group_sync;
 mod instance;
 mod license;
 mod organization;
@@ -73,6 +74,7 @@ fn walk(kind: &str, path: &str, schema: &JSONSchemaProps, found: &mut BTreeSet<(
 fn every_rule_has_a_case() {
     let tables = [
         group::rules(),
+        group_sync::rules(),
         instance::rules(),
         license::rules(),
         organization::rules(),

@@ -35,6 +35,7 @@ mod fight;
 mod gateway;
 mod gateway_identity;
 mod group;
+mod group_sync;
 mod held;
 mod http_proxy;
 mod instance;

@@ -2,6 +2,7 @@
 
 use crate::api::{AdoptionPolicy, Origin};
 use crate::engine::error::{Error, Reason};
+use crate::engine::remote::{Life, Remote};
 
 /// What was found, by the three ways of looking.
 #[derive(Debug)]
@@ -32,6 +33,22 @@ pub enum Decision<O> {
     Create,
 }
 
+/// Decides, by the life of the kind.
+///
+/// # Errors
+/// Those of [`decide`] and [`decide_standing`].
+pub fn decide_of<R: Remote>(
+    found: Found<R::Observed>,
+    desired: &R::Desired,
+    policy: AdoptionPolicy,
+    what: &str,
+) -> Result<Decision<R::Observed>, Error> {
+    match R::LIFE {
+        Life::Object => decide(found, policy, what),
+        Life::Standing => decide_standing(found, policy, what, |held| R::untouched(desired, held)),
+    }
+}
+
 /// Decides. `what` names the object for messages, as in `group backend`.
 ///
 /// # Errors
@@ -54,6 +71,36 @@ pub fn decide<O>(found: Found<O>, policy: AdoptionPolicy, what: &str) -> Result<
         (None, AdoptionPolicy::MustExist) => Err(Error::terminal(
             Reason::NotFound,
             format!("{what} does not exist in Coder and adoptionPolicy is MustExist: create it there, or set IfExists"),
+        )),
+    }
+}
+
+/// Decides about what always stands. Nobody created it, so whoever sets what nobody has set yet is its creator.
+///
+/// # Errors
+/// Waiting when what it belongs to is gone; `AlreadyExists` when somebody else has set it.
+pub fn decide_standing<O>(
+    found: Found<O>,
+    policy: AdoptionPolicy,
+    what: &str,
+    untouched: impl FnOnce(&O) -> bool,
+) -> Result<Decision<O>, Error> {
+    let Found { owned, pending, named } = found;
+    if let Some(ours) = owned {
+        return Ok(Decision::Manage(ours));
+    }
+    let Some(standing) = pending.or(named) else {
+        let message = format!("{what} is not there: what it belongs to is gone, or not to be seen with this token");
+        return Err(Error::waiting(Reason::DependencyNotReady, message));
+    };
+    if policy != AdoptionPolicy::MustExist && untouched(&standing) {
+        return Ok(Decision::Take(standing, Origin::Created));
+    }
+    match policy {
+        AdoptionPolicy::IfExists | AdoptionPolicy::MustExist => Ok(Decision::Take(standing, Origin::Adopted)),
+        AdoptionPolicy::Never => Err(Error::terminal(
+            Reason::AlreadyExists,
+            format!("{what} was set by somebody else already: set adoptionPolicy: IfExists to take it over"),
         )),
     }
 }
@@ -105,6 +152,24 @@ mod tests {
         assert!(refusal.to_string().starts_with("group backend exists in Coder"));
         let adopted = decide(found(None, None, Some(1)), AdoptionPolicy::IfExists, "x").unwrap();
         assert_eq!(adopted, Decision::Take(1, Origin::Adopted));
+    }
+
+    #[test]
+    fn a_setting_belongs_to_who_sets_it_first_and_is_taken_over_only_when_told() {
+        let decide =
+            |named, policy, untouched: bool| decide_standing(found(None, None, named), policy, "x", |_| untouched);
+        let created = Decision::Take(1, Origin::Created);
+        assert_eq!(decide(Some(1), AdoptionPolicy::Never, true).unwrap(), created);
+        assert_eq!(decide(Some(1), AdoptionPolicy::IfExists, true).unwrap(), created);
+        let adopted = Decision::Take(1, Origin::Adopted);
+        assert_eq!(decide(Some(1), AdoptionPolicy::MustExist, true).unwrap(), adopted);
+        assert_eq!(decide(Some(1), AdoptionPolicy::IfExists, false).unwrap(), adopted);
+        let refusal = decide(Some(1), AdoptionPolicy::Never, false).unwrap_err();
+        assert_eq!(refusal.reason(), Reason::AlreadyExists);
+        let gone = decide(None, AdoptionPolicy::Never, true).unwrap_err();
+        assert_eq!(gone.reason(), Reason::DependencyNotReady);
+        let owned = decide_standing(found(Some(2), None, None), AdoptionPolicy::Never, "x", |_| false);
+        assert_eq!(owned.unwrap(), Decision::Manage(2));
     }
 
     #[test]

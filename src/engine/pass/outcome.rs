@@ -116,7 +116,10 @@ impl<R: Remote> Pass<'_, R> {
     /// Whether nothing that the user did can be the cause of a difference.
     pub(super) fn was_in_sync(&self) -> bool {
         let before = self.before.common();
-        before.is_true(SYNCED)
+        // Also when a part was unmet: what differs in the rest is somebody's doing.
+        before
+            .condition(SYNCED)
+            .is_some_and(|synced| synced.status != "Unknown")
             && before.origin.is_some()
             && Some(before.observed_generation) == self.object.meta().generation
     }
@@ -139,7 +142,7 @@ impl<R: Remote> Pass<'_, R> {
             Some(report) => conditions::note(&mut common.conditions, generation, &report.notes),
             None => Vec::new(),
         };
-        if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
+        if let Verdict::Failed(error) | Verdict::Unmet(error) | Verdict::DeletionBlocked(error) = verdict {
             let message = conditions::cut(&error.to_string(), conditions::MESSAGE_MAX).into_owned();
             let ready = self.before.common().condition(conditions::READY);
             if ready.is_none_or(|ready| ready.message != message) {

@@ -43,6 +43,11 @@ async fn kubectl_knows_short_names_category_and_columns() {
             "cgrp",
             &["Group", "Organization", "Members", "Ready", "Reason", "Age"],
         ),
+        (
+            "codergroupsyncs",
+            "cgs",
+            &["Organization", "Field", "Claims", "Ready", "Reason", "Age"],
+        ),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

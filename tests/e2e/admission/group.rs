@@ -11,7 +11,7 @@ const ID: &str = "9e2f1c54-8d5b-4f0e-9d6a-0c3b7e1f2a48";
 pub(super) fn rules() -> Vec<Rule> {
     let mut rules = common(KIND);
     rules.extend(own_names());
-    rules.extend(parents());
+    rules.extend(organizations(KIND));
     rules.extend([
         metadata_name(KIND).accepts_named(&"x".repeat(253), json!({})),
         Rule::new(KIND, "spec.name", "set everyoneQuotaAllowance on the CoderOrganization")
@@ -84,12 +84,12 @@ fn own_names() -> Vec<Rule> {
     rules
 }
 
-/// The rules about the organization that a group is in.
-fn parents() -> [Rule; 3] {
+/// The rules about the organization that something is in.
+pub(super) fn organizations(kind: &'static str) -> [Rule; 3] {
     let by_reference = json!({"organization": null, "organizationRef": {"name": "platform"}});
     [
         Rule::new(
-            KIND,
+            kind,
             "spec",
             "set exactly one of organizationRef (a CoderOrganization) and organization",
         )
@@ -98,7 +98,7 @@ fn parents() -> [Rule; 3] {
         .accepts(by_reference.clone())
         .accepts(json!({"organization": "default"})),
         Rule::new(
-            KIND,
+            kind,
             "spec.organization",
             "must be the name or the id of an organization in Coder, or \"default\"",
         )
@@ -107,30 +107,34 @@ fn parents() -> [Rule; 3] {
         .refuses(json!({"organization": "two--hyphens"}))
         .accepts(json!({"organization": "Platform-2"}))
         .accepts(json!({"organization": ID})),
-        organization_stays(),
+        organization_stays(kind),
     ]
 }
 
-/// The organization of a group that is there may be named in another way.
-fn organization_stays() -> Rule {
+/// The organization of what is there may be named in another way.
+fn organization_stays(kind: &'static str) -> Rule {
     let there = json!({"origin": "Created", "organizationId": ID, "organization": "Alpha"});
     let observed = json!({"organizationId": ID, "organization": "Alpha"});
-    let waiting = json!({"pendingMembers": []});
+    let waiting = json!({"observedGeneration": 1});
     let alpha = || json!({"organization": "alpha"});
     let beta = || json!({"organization": "beta"});
     let by_reference = |name: &str| json!({"organization": null, "organizationRef": {"name": name}});
-    let rule = Rule::new(KIND, "", "organization cannot be changed, Coder cannot move a group")
-        .refuses_change_of(there.clone(), alpha(), beta())
-        .refuses_change_of(there.clone(), by_reference("alpha"), beta())
-        .refuses_change_of(there.clone(), alpha(), json!({"organization": PREBUILDS}))
-        .accepts_change_of(
-            there.clone(),
-            beta(),
-            json!({"organization": "beta", "displayName": "New"}),
-        )
-        .accepts_change_of(observed, alpha(), beta())
-        .accepts_change_of(waiting, alpha(), beta())
-        .accepts_change(alpha(), beta());
+    let rule = Rule::new(
+        kind,
+        "",
+        "organization cannot be changed, Coder cannot move what is in one",
+    )
+    .refuses_change_of(there.clone(), alpha(), beta())
+    .refuses_change_of(there.clone(), by_reference("alpha"), beta())
+    .refuses_change_of(there.clone(), alpha(), json!({"organization": PREBUILDS}))
+    .accepts_change_of(
+        there.clone(),
+        beta(),
+        json!({"organization": "beta", "mode": "Observe"}),
+    )
+    .accepts_change_of(observed, alpha(), beta())
+    .accepts_change_of(waiting, alpha(), beta())
+    .accepts_change(alpha(), beta());
     [
         json!({"organization": "ALPHA"}),
         json!({"organization": ID}),
