@@ -14,6 +14,7 @@ pub mod group_sync;
 pub mod instance;
 pub mod kind;
 pub mod license;
+pub mod note;
 pub mod organization;
 pub mod rules;
 pub mod status;
@@ -30,6 +31,7 @@ pub use instance::{
 };
 pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Scope};
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
+pub use note::NoteType;
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use status::{CommonStatus, Origin, PendingCreation};
 pub use workspace_proxy::{CoderWorkspaceProxy, TokenSecret, WorkspaceProxySpec, WorkspaceProxyStatus};

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, Object, annotation,
+    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, NoteType, Object,
+    annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -97,6 +98,15 @@ fn the_user_guide_explains_every_reason() {
     // Never shown: a pass that was overtaken says nothing.
     let shown = Reason::iter().filter(|reason| *reason != Reason::Superseded);
     let missing: Vec<Reason> = shown.filter(|reason| !guide.contains(&format!("`{reason}`"))).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_user_guide_explains_every_condition() {
+    let guide = user_guide();
+    let missing: Vec<NoteType> = NoteType::iter()
+        .filter(|note| !guide.contains(&format!("| `{note}` |")))
+        .collect();
     assert!(missing.is_empty(), "{missing:?}");
 }
 

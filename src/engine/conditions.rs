@@ -9,6 +9,7 @@ use k8s_controller::conditions::ConditionStatus::{self, False, True, Unknown};
 use k8s_controller::conditions::{DesiredCondition, remove, set};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
+use crate::api::NoteType;
 use crate::engine::error::{Disposition, Error, Reason};
 use crate::engine::remote::Note;
 
@@ -29,7 +30,7 @@ pub const DELETION_BLOCKED: &str = "DeletionBlocked";
 /// False while something that the spec points at is missing.
 pub const REFERENCES_RESOLVED: &str = "ReferencesResolved";
 
-/// The conditions that the engine itself sets; all others come from the kinds' notes.
+/// The conditions that say how an object is; all others of ours are notes.
 const OWN: [&str; 8] = [
     READY,
     SYNCED,
@@ -40,6 +41,13 @@ const OWN: [&str; 8] = [
     DELETION_BLOCKED,
     REFERENCES_RESOLVED,
 ];
+
+/// Whether this operator writes conditions of that type. All others are other writers': whoever read them would write
+/// them as well, and claim them, or take them away again and again.
+#[must_use]
+pub fn is_ours(type_: &str) -> bool {
+    OWN.contains(&type_) || type_.parse::<NoteType>().is_ok()
+}
 
 /// The longest message of a condition, in bytes. The API server refuses more than 32 KiB, and with it the whole status.
 pub const MESSAGE_MAX: usize = 4096;
@@ -159,7 +167,7 @@ pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[N
     let stale: Vec<String> = conditions
         .iter()
         .map(|condition| condition.type_.clone())
-        .filter(|type_| !OWN.contains(&&**type_) && !notes.iter().any(|note| note.type_ == type_))
+        .filter(|type_| !OWN.contains(&&**type_) && !notes.iter().any(|note| note.type_.as_str() == *type_))
         .collect();
     for type_ in stale {
         remove(conditions, &type_);
@@ -169,12 +177,12 @@ pub fn note(conditions: &mut Vec<Condition>, generation: Option<i64>, notes: &[N
         let message = cut(&note.message, MESSAGE_MAX);
         let before = conditions
             .iter()
-            .find(|condition| condition.type_ == note.type_)
+            .find(|condition| condition.type_ == note.type_.as_str())
             .cloned();
         if before.is_none_or(|before| before.message != message) {
             new.push(note.clone());
         }
-        let desired = DesiredCondition::new(note.type_, True, note.reason, &*message);
+        let desired = DesiredCondition::new(note.type_.as_str(), True, note.type_.as_str(), &*message);
         let _ = set(conditions, desired.observed_generation(generation));
     }
     new
@@ -267,7 +275,7 @@ mod tests {
     fn notes_are_exact_and_new_ones_are_told() {
         let mut conditions = Vec::new();
         conclude(&mut conditions, Some(1), &Verdict::InSync);
-        let pending = Note::new("MembersPending", "ann");
+        let pending = Note::new(NoteType::MembersPending, "ann");
         assert_eq!(
             note(&mut conditions, Some(1), std::slice::from_ref(&pending)),
             std::slice::from_ref(&pending)

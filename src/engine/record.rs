@@ -97,7 +97,12 @@ impl<'a, K: Object> Record<'a, K> {
         }
         for note in news {
             self.engine
-                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
+                .tell(
+                    self.object.as_ref(),
+                    EventType::Warning,
+                    note.type_.as_str(),
+                    note.message,
+                )
                 .await;
         }
         self.write(Guard::Unchanged).await

@@ -5,7 +5,7 @@ use std::future::Future;
 
 use jiff::Timestamp;
 
-use crate::api::{DeletionPolicy, Kind, Origin};
+use crate::api::{DeletionPolicy, Kind, NoteType, Origin};
 use crate::engine::cx::Cx;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::drift::Deviation;
@@ -185,20 +185,17 @@ pub struct Report {
 /// An informational condition, there only while there is something to say. Its appearance is also an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// Type of the condition.
-    pub type_: &'static str,
-    /// Reason of the condition.
-    pub reason: &'static str,
+    /// Type of the condition, and its reason.
+    pub type_: NoteType,
     /// A stable sentence.
     pub message: String,
 }
 
 impl Note {
-    /// A note whose reason is its type.
-    pub fn new(type_: &'static str, message: impl Into<String>) -> Self {
+    /// A note.
+    pub fn new(type_: NoteType, message: impl Into<String>) -> Self {
         Self {
             type_,
-            reason: type_,
             message: message.into(),
         }
     }

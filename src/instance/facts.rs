@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::probe::Findings;
 use crate::api::instance::{Feed, KIND};
-use crate::api::{CoderInstance, InstanceStatus, Object, ObjectKey, Scope};
+use crate::api::{CoderInstance, InstanceStatus, NoteType, Object, ObjectKey, Scope};
 use crate::coder::{Entitlements, LicenseClaims, User};
 use crate::engine::{Engine, Note};
 use crate::mirror::feed::audit::FeedState;
@@ -68,7 +68,7 @@ pub(super) fn roles_note(engine: &Engine, instance: &ObjectKey, user: &User) -> 
     }
     let kinds = needs_owner.into_iter().collect::<Vec<_>>().join(", ");
     Some(Note::new(
-        "RoleTooSmall",
+        NoteType::RoleTooSmall,
         format!(
             "user {} is no Owner, which {kinds} need to be changed: use an Owner's token",
             user.username
@@ -84,7 +84,7 @@ pub(super) fn token_note(ends: Option<Timestamp>, warning: Duration, now: Timest
          tokens create --lifetime` says how long it lives, CODER_DEFAULT_TOKEN_LIFETIME of the server what it is unless \
          said, CODER_MAX_ADMIN_TOKEN_LIFETIME what is allowed"
     );
-    Some(Note::new("TokenExpiring", message))
+    Some(Note::new(NoteType::TokenExpiring, message))
 }
 
 /// When the last of the licences that are in force ends.
@@ -98,7 +98,12 @@ pub(super) fn license_end(licenses: impl Iterator<Item = LicenseClaims>, now: Ti
 /// What Coder has to say against its licences, whoever manages them.
 pub(super) fn license_note(entitlements: &Entitlements) -> Option<Note> {
     let complaints = entitlements.complaints();
-    (!complaints.is_empty()).then(|| Note::new("LicenseWarning", format!("Coder says: {}", complaints.join(" "))))
+    (!complaints.is_empty()).then(|| {
+        Note::new(
+            NoteType::LicenseWarning,
+            format!("Coder says: {}", complaints.join(" ")),
+        )
+    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use kube::ResourceExt;
 use super::absence;
 use super::field::Field;
 use super::parent::{Parent, parent};
-use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, Policy, rules};
+use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, NoteType, Policy, rules};
 use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
@@ -283,7 +283,7 @@ impl Remote for CoderGroup {
         if status.members_managed && desired.members.is_none() {
             let message = "members was managed and is not any more, so the present members stay: apply members: [] to \
                            remove them (with memberPolicy: AtLeast only those whom this object added beside others)";
-            notes.push(Note::new("MembersUnmanaged", message));
+            notes.push(Note::new(NoteType::MembersUnmanaged, message));
         }
         if let Some(wanted) = &desired.members {
             notes.extend(members_notes(wanted, status));
@@ -291,7 +291,7 @@ impl Remote for CoderGroup {
         let names = desired.members.as_ref().and_then(people::moved_message);
         let moved: Vec<String> = desired.organization.moved.clone().into_iter().chain(names).collect();
         if !moved.is_empty() {
-            notes.push(Note::new("NameMoved", moved.join("; ")));
+            notes.push(Note::new(NoteType::NameMoved, moved.join("; ")));
         }
         Report {
             notes,
@@ -364,7 +364,10 @@ fn of_name(error: coder::Error, name: Option<&str>) -> Error {
 fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
     let mut notes = Vec::new();
     if !wanted.pending.is_empty() {
-        notes.push(Note::new("MembersPending", people::pending_message(&wanted.pending)));
+        notes.push(Note::new(
+            NoteType::MembersPending,
+            people::pending_message(&wanted.pending),
+        ));
     }
     if status.added_members.len() >= people::REMEMBERED {
         let message = format!(
@@ -372,12 +375,12 @@ fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
              list does not name them any more; remove them in Coder, or set memberPolicy: Exact",
             people::REMEMBERED
         );
-        notes.push(Note::new("MembersStay", message));
+        notes.push(Note::new(NoteType::MembersStay, message));
     }
     if wanted.overridden {
         let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
                        when they sign in; leave members unmanaged, or switch group sync off";
-        notes.push(Note::new("MembersOverridden", message));
+        notes.push(Note::new(NoteType::MembersOverridden, message));
     }
     notes
 }

@@ -9,7 +9,7 @@ use super::absence;
 use super::field::{Differences, few};
 use super::parent::{Parent, parent};
 use super::sync::{self, Mapping, Pair, Wanted};
-use crate::api::{CoderGroupSync, GroupSyncStatus, Kind, Object, Policy};
+use crate::api::{CoderGroupSync, GroupSyncStatus, Kind, NoteType, Object, Policy};
 use crate::coder::{GroupId, GroupSyncSettings, OrganizationId};
 use crate::engine::{self, Cx, Deviation, Error, Life, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupSync, Groups, Organizations, SETTING};
@@ -249,18 +249,18 @@ impl Remote for CoderGroupSync {
         let mut report = Report::default();
         let mut note = |type_, message: String| report.notes.push(Note::new(type_, message));
         if let Some(moved) = &desired.organization.moved {
-            note("NameMoved", moved.clone());
+            note(NoteType::NameMoved, moved.clone());
         }
         if !desired.effective {
             let message = "the licence lacks template_rbac: Coder keeps the setting and puts nobody into groups";
-            note("NotEffective", message.to_owned());
+            note(NoteType::NotEffective, message.to_owned());
         }
         status.pending_mapping = Vec::new();
         match &desired.mapping {
             None if status.managed.iter().any(|field| field == MAPPING) => {
                 let message = "mapping was managed and is not any more, so the present entries stay: apply mapping: {} to \
                                remove them (with mappingPolicy: AtLeast only those of this object)";
-                note("Unmanaged", message.to_owned());
+                note(NoteType::Unmanaged, message.to_owned());
             }
             None => status.entries = BTreeMap::new(),
             Some(wanted) => {

@@ -13,7 +13,7 @@ use kube::ResourceExt;
 use url::Url;
 
 use super::field::{Differences, Field};
-use crate::api::{CoderWorkspaceProxy, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
+use crate::api::{CoderWorkspaceProxy, NoteType, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, CreateProxy, ProxyId, ProxyWithToken, UpdateProxy};
 use crate::engine;
 use crate::engine::cluster::output::Place;
@@ -326,7 +326,7 @@ impl Remote for CoderWorkspaceProxy {
                  ends the old one",
                 annotation::ROTATE
             );
-            report.notes.push(Note::new("TokenNotIssued", message));
+            report.notes.push(Note::new(NoteType::TokenNotIssued, message));
         }
         report
     }

@@ -206,6 +206,51 @@ async fn a_rename_onto_a_held_name_steals_nothing_and_succeeds_once_the_name_is_
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn two_that_are_to_swap_their_names_say_so_and_do_it_by_way_of_a_third() {
+    simulated_only!("the journal tells what was written");
+    let world = World::new("conflict-swap").await;
+    let spec = |name: &str| json!({ "organization": "default", "name": name });
+    world.apply::<CoderGroup>("a", spec("left")).await;
+    world.apply::<CoderGroup>("b", spec("right")).await;
+    let (a, b) = (
+        world.wait("a", ready::<CoderGroup>).await,
+        world.wait("b", ready::<CoderGroup>).await,
+    );
+    world.apply::<CoderGroup>("a", spec("right")).await;
+    world.apply::<CoderGroup>("b", spec("left")).await;
+    for (name, other) in [("a", "b"), ("b", "a")] {
+        let refused = world.wait(name, stalled::<CoderGroup>(CONFLICT)).await;
+        let said = message(&refused, "Stalled");
+        assert!(said.contains(&format!("CoderGroup {}/{other} ", world.ns())), "{said}");
+        assert!(said.contains("give one of them a third name first"), "{said}");
+    }
+    // Nothing goes round in circles: each may have woken the other once.
+    world.look::<CoderGroup>("a").await;
+    world.look::<CoderGroup>("b").await;
+    let renames = || {
+        let calls = world
+            .coder
+            .sim()
+            .journal()
+            .matching(|call| call.method == coder_sim::Method::PATCH);
+        calls.len()
+    };
+    assert!(renames() <= 8, "{} renames were tried", renames());
+
+    world.apply::<CoderGroup>("b", spec("third")).await;
+    let renamed = world.wait("a", ready::<CoderGroup>).await;
+    world.wait("b", ready::<CoderGroup>).await;
+    world.apply::<CoderGroup>("b", spec("left")).await;
+    let swapped = world.wait("b", ready::<CoderGroup>).await;
+    assert_eq!((id(&renamed), id(&swapped)), (id(&a), id(&b)));
+    for (name, group) in [("right", &a), ("left", &b)] {
+        let held = world.coder.group("default", name).await.unwrap();
+        assert_eq!(held["id"].as_str(), id(group).as_deref());
+    }
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn of_many_exactly_one_wins_and_the_others_take_their_turns() {
     simulated_only!("a group named backend is the test's own");
     let world = World::new("conflict-many").await;

@@ -50,6 +50,7 @@ mod namespace_deletion;
 mod observability;
 mod order;
 mod organization;
+mod other_writers;
 mod overload;
 mod rbac;
 mod readiness;

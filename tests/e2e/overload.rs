@@ -7,9 +7,10 @@ use serde_json::json;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization, CoderWorkspaceProxy};
 
-use crate::support::{Coder, World, condition, ready, simulated_only};
+use crate::support::{Coder, World, condition, message, ready, simulated_only, waiting};
 
 const GROUPS: &str = "/api/v2/organizations/{organization}/groups";
+const GROUP: &str = "/api/v2/groups/{group}";
 
 async fn world(test: &str, instance: serde_json::Value) -> World {
     World::with(test, Coder::simulated(Profile::Main).await, instance).await
@@ -72,6 +73,42 @@ async fn a_limit_on_one_path_does_not_stop_the_others() {
     world
         .patch::<CoderGroup>("backend", json!({ "deletionPolicy": "Orphan" }))
         .await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_that_coder_takes_and_does_not_make_is_one_call_a_try() {
+    simulated_only!("needs faults");
+    let world = world("not-converging", json!({})).await;
+    let sim = world.coder.sim();
+    let group = |quota: i32| json!({ "organization": "default", "quotaAllowance": quota });
+    world.apply::<CoderGroup>("backend", group(1)).await;
+    world.wait::<CoderGroup>("backend", ready).await;
+    let as_before = world.coder.group("default", "backend").await.unwrap();
+    sim.faults()
+        .add(Fault::on(Method::PATCH, GROUP).always().status(200, as_before));
+    let mark = sim.journal().mark();
+    world.apply::<CoderGroup>("backend", group(2)).await;
+    let stubborn = world.wait("backend", waiting::<CoderGroup>("NotConverging")).await;
+    assert!(message(&stubborn, "Ready").contains("quotaAllowance 1 → 2"));
+    let tries = async || {
+        let line = "coder_operator_passes_total{kind=\"CoderGroup\",outcome=\"NotConverging\"}";
+        world.operator.metric(line).await.unwrap_or_default()
+    };
+    world.until("it is tried again", async || tries().await >= 3.0).await;
+    // A try may be under way while it is counted.
+    let (before, calls, after) = (
+        tries().await,
+        sim.journal().count_since(mark, &Method::PATCH, GROUP),
+        tries().await,
+    );
+    let calls = f64::from(u32::try_from(calls).unwrap());
+    assert!(
+        (before..=after + 1.0).contains(&calls),
+        "{calls} calls in {before} to {after} tries"
+    );
+    sim.faults().clear();
+    world.wait::<CoderGroup>("backend", ready).await;
     world.finish().await;
 }
 

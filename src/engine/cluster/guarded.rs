@@ -1,6 +1,8 @@
 //! An object of the API server, or what is left of one that cannot be read: it was stored before the schema was tightened,
 //! or its definition was changed by hand. Its parts that can be read still count: what it holds is nobody else's, and what
 //! it hangs on stays.
+//!
+//! What is of no concern here is left out: who manages which field, and the conditions of other writers.
 
 use std::borrow::Cow;
 
@@ -9,6 +11,8 @@ use kube::Resource;
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
+
+use crate::engine::conditions;
 
 /// An object that may be unreadable.
 #[derive(Clone, Debug)]
@@ -38,6 +42,9 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         if let Some(metadata) = value.pointer_mut("/metadata").and_then(Value::as_object_mut) {
             // Large, and of no use here.
             metadata.remove("managedFields");
+        }
+        if let Some(conditions) = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
+            conditions.retain(|condition| condition["type"].as_str().is_some_and(conditions::is_ours));
         }
         let error = match K::deserialize(&value) {
             Ok(object) => return Ok(Self(Ok(object))),
@@ -100,6 +107,33 @@ mod tests {
             "spec": spec, "status": { "id": "the-id", "origin": "Created" },
         });
         serde_json::from_value::<Guarded<CoderGroup>>(object).unwrap().0
+    }
+
+    #[test]
+    fn the_conditions_of_other_writers_are_left_out() {
+        let condition = |type_: &str| {
+            json!({
+                "type": type_, "status": "True", "reason": "R", "message": "", "lastTransitionTime": "2026-01-01T00:00:00Z",
+            })
+        };
+        let types = ["Ready", "Approved", "MembersPending", "HealthyAccordingToUs"];
+        let object = json!({
+            "apiVersion": "coder-operator.dev/v1alpha1", "kind": "CoderGroup", "metadata": { "name": "g" },
+            "spec": { "organization": "default" }, "status": { "conditions": types.map(condition) },
+        });
+        let read = serde_json::from_value::<Guarded<CoderGroup>>(object)
+            .unwrap()
+            .0
+            .unwrap();
+        let left: Vec<String> = read
+            .status
+            .unwrap()
+            .common
+            .conditions
+            .into_iter()
+            .map(|one| one.type_)
+            .collect();
+        assert_eq!(left, ["Ready", "MembersPending"]);
     }
 
     #[test]

@@ -6,9 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
+use serde::ser::Error as _;
 use serde_json::json;
 
 use crate::api::{Object, ObjectKey};
+use crate::engine::cluster::guarded::{Guarded, Remains};
 use crate::engine::error::Error;
 
 /// The field manager of everything the operator writes into custom resources.
@@ -38,9 +40,11 @@ pub async fn write<K: Object>(client: &Client, object: &K, status: &impl Seriali
         "status": status,
     });
     let parameters = PatchParams::apply(FIELD_MANAGER).force();
-    Ok(api(client, object)
+    tracing::debug!("writing the status");
+    let written = api(client, object)
         .patch_status(&object.name_any(), &parameters, &Patch::Apply(body))
-        .await?)
+        .await;
+    read(written?)
 }
 
 /// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
@@ -59,9 +63,10 @@ pub async fn set_finalizer<K: Object>(client: &Client, object: &K, present: bool
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
-    Ok(api(client, object)
+    let written = api(client, object)
         .patch(&object.name_any(), &parameters, &Patch::Merge(body))
-        .await?)
+        .await;
+    read(written?)
 }
 
 /// Whether the finalizer is there.
@@ -69,8 +74,14 @@ pub fn has_finalizer<K: Object>(object: &K) -> bool {
     object.finalizers().iter().any(|finalizer| finalizer == FINALIZER)
 }
 
-fn api<K: Object>(client: &Client, object: &K) -> Api<K> {
+/// Written objects are read as watched ones are.
+fn api<K: Object>(client: &Client, object: &K) -> Api<Guarded<K>> {
     Api::namespaced(client.clone(), &object.namespace().unwrap_or_default())
+}
+
+fn read<K>(written: Guarded<K>) -> Result<K, Error> {
+    let unreadable = |remains: Box<Remains>| kube::Error::SerdeError(serde_json::Error::custom(remains.error));
+    Ok(written.0.map_err(unreadable)?)
 }
 
 /// The objects as the operator last wrote them, until the watch shows them at least as new. Without it the pass that

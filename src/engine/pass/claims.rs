@@ -165,25 +165,24 @@ pub fn stronger<'a>(mine: &Claim, others: &'a [Claim]) -> Option<&'a Claim> {
         .min_by(|a, b| a.strength(b))
 }
 
-/// Whoever has the stronger claim keeps it.
-///
-/// # Errors
-/// `Conflict`, naming the owner.
-pub fn check(mine: &Claim, others: &[Claim], kind: &str) -> Result<(), Error> {
-    match stronger(mine, others) {
-        None => Ok(()),
-        Some(owner) => Err(conflict(owner, kind)),
-    }
-}
-
 /// Another custom resource has it.
-pub fn conflict(owner: &Claim, kind: &str) -> Error {
+pub fn conflict(owner: &ObjectKey, kind: &str) -> Error {
     Error::terminal(
         Reason::Conflict,
         format!(
-            "{kind} {} manages the same object in Coder: choose another name, or delete one of the two (this one takes \
-             over when that one goes, if its adoptionPolicy allows it)",
-            owner.key
+            "{kind} {owner} manages the same object in Coder: choose another name, or delete one of the two (this one takes \
+             over when that one goes, if its adoptionPolicy allows it)"
+        ),
+    )
+}
+
+/// Another custom resource holds the object in Coder that has the name which this one is to get.
+pub fn name_held(owner: &ObjectKey, kind: &str) -> Error {
+    Error::terminal(
+        Reason::Conflict,
+        format!(
+            "what {kind} {owner} manages has that name in Coder: this one gets it as soon as {owner} is renamed or gone; two \
+             that are to swap their names wait for each other, so give one of them a third name first"
         ),
     )
 }
@@ -203,7 +202,7 @@ mod tests {
     }
 
     fn wins(mine: &Claim, other: &Claim) -> bool {
-        check(mine, std::slice::from_ref(other), "CoderGroup").is_ok()
+        stronger(mine, std::slice::from_ref(other)).is_none()
     }
 
     #[test]

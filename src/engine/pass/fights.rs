@@ -6,12 +6,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::api::Reference;
+use crate::api::{NoteType, Reference};
 use crate::engine::pass::drift::{Attributed, WHOLE};
 use crate::engine::remote::Note;
 
-/// Type of the condition that says that an object is fought over.
-pub const DRIFT_REPEATS: &str = "DriftRepeats";
 /// This often within [`PERIOD`] is still no fight.
 const TOLERATED: usize = 3;
 /// How far back corrections count.
@@ -82,7 +80,7 @@ impl Fights {
              set mode: Observe",
             disputes.join(", ")
         );
-        Some((Note::new(DRIFT_REPEATS, message), oldest + PERIOD))
+        Some((Note::new(NoteType::DriftRepeats, message), oldest + PERIOD))
     }
 
     /// The object is gone.
@@ -136,7 +134,7 @@ mod tests {
         assert!(fights.standing(&me, minute(30)).is_none(), "another field");
         strike("name", "bob", 30);
         let (note, until) = fights.standing(&me, minute(30)).unwrap();
-        assert_eq!(note.type_, DRIFT_REPEATS);
+        assert_eq!(note.type_, NoteType::DriftRepeats);
         assert!(note.message.contains("hour: name by bob;"), "{}", note.message);
         assert_eq!(until, minute(60));
         assert!(fights.standing(&me, minute(60)).is_none());

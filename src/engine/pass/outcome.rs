@@ -64,7 +64,7 @@ impl<R: Remote> Pass<'_, R> {
     /// Adds what there is to say of an object that is fought over.
     pub(super) fn with_fights(&self, mut report: Report) -> Report {
         if let Some((note, until)) = self.engine.fights.standing(&self.me, (self.engine.now)()) {
-            if self.before.common().condition(note.type_).is_none() {
+            if self.before.common().condition(note.type_.as_str()).is_none() {
                 self.engine.metrics.drift_repeats(R::KIND);
             }
             report.notes.push(note);
@@ -151,7 +151,12 @@ impl<R: Remote> Pass<'_, R> {
         }
         for note in news {
             self.engine
-                .tell(self.object.as_ref(), EventType::Warning, note.reason, note.message)
+                .tell(
+                    self.object.as_ref(),
+                    EventType::Warning,
+                    note.type_.as_str(),
+                    note.message,
+                )
                 .await;
         }
         self.write(Guard::Unchanged).await

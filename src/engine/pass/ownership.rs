@@ -6,7 +6,7 @@ use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{ObjectStatus, Reference};
+use crate::api::{ObjectKey, ObjectStatus, Reference};
 use crate::engine::cluster::wake::Topic;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
@@ -30,7 +30,7 @@ impl<R: Remote> Pass<'_, R> {
             self.engine.claims.begin(&self.me, mine.clone()).map_err(|first| {
                 let key = first.key.clone();
                 self.depend(Topic::Object(Reference { kind: R::KIND, key }));
-                claims::conflict(&first, R::KIND)
+                claims::conflict(&first.key, R::KIND)
             })
         };
         // Whoever was in the way may have gone before it was named.
@@ -81,19 +81,26 @@ impl<R: Remote> Pass<'_, R> {
             named: mine.named.clone(),
             ..owner
         };
-        self.check_claim(&mine, || self.holders(connection, &id).into_iter().map(named).collect())?;
-        Ok(refusal)
+        let owner = self.stronger(&mine, || self.holders(connection, &id).into_iter().map(named).collect());
+        Ok(owner.map_or(refusal, |owner| claims::name_held(&owner, R::KIND)))
     }
 
-    /// Refuses when one of `others` has more right. It is named as what this object depends on before it is believed to be
-    /// there, so that its departure is not missed.
+    /// Refuses when one of `others` has more right.
     fn check_claim(&self, mine: &Claim, others: impl Fn() -> Vec<Claim>) -> Result<(), Error> {
+        match self.stronger(mine, others) {
+            None => Ok(()),
+            Some(owner) => Err(claims::conflict(&owner, R::KIND)),
+        }
+    }
+
+    /// Which of `others` has more right. It is named as what this object depends on before it is believed to be there, so
+    /// that its departure is not missed.
+    fn stronger(&self, mine: &Claim, others: impl Fn() -> Vec<Claim>) -> Option<ObjectKey> {
         let mut named = None;
         loop {
-            let others = others();
-            let owner = claims::stronger(mine, &others).map(|owner| owner.key.clone());
+            let owner = claims::stronger(mine, &others()).map(|owner| owner.key.clone());
             if owner.is_none() || owner == named {
-                return claims::check(mine, &others, R::KIND);
+                return owner;
             }
             if let Some(key) = owner.clone() {
                 self.depend(Topic::Object(Reference { kind: R::KIND, key }));

@@ -398,5 +398,10 @@ fn only_whom_this_object_adds_is_noted_as_added() {
     CoderGroup::prepare(&many, &group("a"), &mut status);
     assert_eq!(status.added_members.len(), REMEMBERED);
     let report = CoderGroup::report(&many, &group("a"), &mut status, Timestamp::UNIX_EPOCH);
-    assert!(report.notes.iter().any(|note| note.type_ == "MembersStay"));
+    assert!(
+        report
+            .notes
+            .iter()
+            .any(|note| note.type_ == crate::api::NoteType::MembersStay)
+    );
 }

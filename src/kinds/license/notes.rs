@@ -6,6 +6,7 @@ use jiff::Timestamp;
 
 use super::renewal::{self, Around};
 use super::{Desired, Observed};
+use crate::api::NoteType;
 use crate::coder::{Entitlements, LicenseClaims};
 use crate::engine::{Note, Report};
 
@@ -32,7 +33,7 @@ fn beginning(claims: &LicenseClaims, now: Timestamp) -> (Option<Note>, Option<Ti
         return (None, None);
     };
     let message = format!("Coder took the licence; it gives nothing before {from}");
-    (Some(Note::new("NotValidYet", message)), Some(from))
+    (Some(Note::new(NoteType::NotValidYet, message)), Some(from))
 }
 
 fn expiry(claims: &LicenseClaims, warning: Duration, now: Timestamp) -> (Option<Note>, Option<Timestamp>) {
@@ -45,7 +46,7 @@ fn expiry(claims: &LicenseClaims, warning: Duration, now: Timestamp) -> (Option<
     }
     if now < expires {
         let message = format!("the licence expires at {expires}: put a new one into the Secret");
-        return (Some(Note::new("Expiring", message)), Some(expires));
+        return (Some(Note::new(NoteType::Expiring, message)), Some(expires));
     }
     let ends = claims.exp();
     let features = ends.map_or_else(String::new, |ends| {
@@ -53,7 +54,10 @@ fn expiry(claims: &LicenseClaims, warning: Duration, now: Timestamp) -> (Option<
         format!("; its features {end} at {ends}")
     });
     let message = format!("the licence expired at {expires}{features}: put a new one into the Secret");
-    (Some(Note::new("Expiring", message)), ends.filter(|ends| *ends > now))
+    (
+        Some(Note::new(NoteType::Expiring, message)),
+        ends.filter(|ends| *ends > now),
+    )
 }
 
 /// Coder speaks of all licences together and does not say which one it means.
@@ -63,7 +67,12 @@ fn complaints(entitlements: &Entitlements) -> Option<Note> {
         .into_iter()
         .filter(|text| !text.starts_with(EXPIRES))
         .collect();
-    (!complaints.is_empty()).then(|| Note::new("LicenseWarning", format!("Coder says: {}", complaints.join(" "))))
+    (!complaints.is_empty()).then(|| {
+        Note::new(
+            NoteType::LicenseWarning,
+            format!("Coder says: {}", complaints.join(" ")),
+        )
+    })
 }
 
 /// Which of the replaced ones stay for the time being, and why.
@@ -96,7 +105,7 @@ fn pending(desired: &Desired, observed: &Observed, now: Timestamp) -> (Option<No
         "{}. To have it removed earlier, remove it in Coder; to go back, put it into the Secret again",
         said.join(". ")
     );
-    (Some(Note::new("RenewalPending", message)), look_again)
+    (Some(Note::new(NoteType::RenewalPending, message)), look_again)
 }
 
 fn unproven(observed: &Observed) -> Option<Note> {
@@ -106,5 +115,5 @@ fn unproven(observed: &Observed) -> Option<Note> {
          proves nothing, so it stays. Remove it in Coder if it is not needed",
         left.id
     );
-    Some(Note::new("ReplacedLicenseLeft", message))
+    Some(Note::new(NoteType::ReplacedLicenseLeft, message))
 }

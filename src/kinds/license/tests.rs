@@ -113,7 +113,7 @@ fn what_was_replaced_stays_while_nothing_is_known_of_what_the_licences_give() {
     };
     assert_eq!(CoderLicense::plan(&wanted, Some(&both)), []);
     let report = notes::of(&wanted, &both, wanted.now);
-    assert_eq!(report.notes[0].type_, "RenewalPending");
+    assert_eq!(report.notes[0].type_, crate::api::NoteType::RenewalPending);
     assert!(
         report.look_again > Some(wanted.now),
         "it is looked at again, and not at once"
