@@ -7,6 +7,7 @@ use crate::api::{ObjectKey, Reference, Scope, instance};
 use crate::engine::Engine;
 use crate::engine::access::{self, Request};
 use crate::engine::cluster::index::Referrer;
+use crate::engine::cluster::triggers::fingerprint;
 use crate::engine::cluster::wake::Topic;
 use crate::engine::error::{Error, Reason};
 
@@ -24,7 +25,7 @@ impl Engine {
         to: &Reference,
         instance: &ObjectKey,
         depend: &dyn Fn(Topic),
-    ) -> Result<Vec<Referrer>, Error> {
+    ) -> Result<Dependents, Error> {
         depend(Topic::Coverage("Namespace"));
         if to.kind != instance::KIND {
             depend(Topic::Object(Reference {
@@ -48,9 +49,9 @@ impl Engine {
         }
         let mut named = HashSet::new();
         loop {
-            let dependents = self.who_hangs_on(to, instance, &kinds, depend)?;
+            let dependents = Dependents::new(self.who_hangs_on(to, instance, &kinds, depend)?, &to.key.namespace);
             let before = named.len();
-            for dependent in &dependents {
+            for dependent in dependents.some() {
                 if named.insert(dependent.reference.clone()) {
                     depend(Topic::Object(dependent.reference.clone()));
                 }
@@ -116,38 +117,81 @@ impl Engine {
     }
 }
 
-/// Names what hangs on an object of `namespace`: those in other namespaces are only counted, since their names are
-/// nobody else's business.
-pub fn still_used(dependents: &[Referrer], namespace: &str, advice: &str) -> Error {
-    let (here, elsewhere): (Vec<_>, Vec<_>) = dependents
-        .iter()
-        .partition(|dependent| dependent.reference.key.namespace == namespace);
-    let name = |dependent: &&Referrer| {
-        let advice = if dependent.unreadable {
-            " (which cannot be read: correct it)"
-        } else {
-            ""
+/// What hangs on an object. Some of it is enough to wait for: while one is there the object cannot go. Which ones is left to
+/// a hash of their names, so that they are the same at each look, and that of thousands that go one after the other, in
+/// whatever order, only a few dozen are among them.
+#[derive(Debug)]
+pub struct Dependents {
+    /// Those in the object's own namespace.
+    here: Share,
+    /// Those in other namespaces, whose names are nobody else's business.
+    elsewhere: Share,
+}
+
+#[derive(Debug, Default)]
+struct Share {
+    some: Vec<Referrer>,
+    more: usize,
+}
+
+impl Share {
+    fn of(mut all: Vec<Referrer>) -> Self {
+        if all.len() > NAMED {
+            let by_hash = |one: &Referrer| fingerprint(&one.reference);
+            let _ = all.select_nth_unstable_by_key(NAMED, by_hash);
+        }
+        let more = all.len().saturating_sub(NAMED);
+        all.truncate(NAMED);
+        Self { some: all, more }
+    }
+}
+
+impl Dependents {
+    fn new(all: Vec<Referrer>, namespace: &str) -> Self {
+        let is_here = |one: &Referrer| one.reference.key.namespace == namespace;
+        let (here, elsewhere) = all.into_iter().partition(is_here);
+        Self {
+            here: Share::of(here),
+            elsewhere: Share::of(elsewhere),
+        }
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.some().next().is_none()
+    }
+
+    fn some(&self) -> impl Iterator<Item = &Referrer> {
+        self.here.some.iter().chain(&self.elsewhere.some)
+    }
+
+    /// Names what hangs on the object, and counts what does in other namespaces.
+    pub fn still_used(&self, advice: &str) -> Error {
+        let name = |dependent: &Referrer| {
+            let advice = if dependent.unreadable {
+                " (which cannot be read: correct it)"
+            } else {
+                ""
+            };
+            format!("{}{advice}", dependent.reference)
         };
-        format!("{}{advice}", dependent.reference)
-    };
-    let mut names: Vec<String> = here.iter().map(name).collect();
-    names.sort();
-    let more = names.len().saturating_sub(NAMED);
-    names.truncate(NAMED);
-    if more > 0 {
-        names.push(format!("{more} more"));
+        let mut names: Vec<String> = self.here.some.iter().map(name).collect();
+        names.sort();
+        if self.here.more > 0 {
+            names.push(format!("{} more", self.here.more));
+        }
+        match self.elsewhere.some.len() + self.elsewhere.more {
+            0 => {}
+            1 => names.push("1 object in another namespace".to_owned()),
+            count => names.push(format!("{count} objects in other namespaces")),
+        }
+        let names = match names.split_last() {
+            Some((last, [])) => last.clone(),
+            Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+            None => String::new(),
+        };
+        Error::waiting(Reason::DependentsExist, format!("still used by {names}: {advice}"))
     }
-    match elsewhere.len() {
-        0 => {}
-        1 => names.push("1 object in another namespace".to_owned()),
-        count => names.push(format!("{count} objects in other namespaces")),
-    }
-    let names = match names.split_last() {
-        Some((last, [])) => last.clone(),
-        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
-        None => String::new(),
-    };
-    Error::waiting(Reason::DependentsExist, format!("still used by {names}: {advice}"))
 }
 
 #[cfg(test)]
@@ -166,29 +210,44 @@ mod tests {
         }
     }
 
-    fn said(dependents: &[Referrer]) -> String {
-        still_used(dependents, "here", "delete them first").to_string()
+    fn said(dependents: Vec<Referrer>) -> String {
+        Dependents::new(dependents, "here")
+            .still_used("delete them first")
+            .to_string()
     }
 
     #[test]
     fn those_nearby_are_named_and_those_elsewhere_counted() {
         assert_eq!(
-            said(&[group("here", "b"), group("here", "a")]),
+            said(vec![group("here", "b"), group("here", "a")]),
             "still used by CoderGroup here/a and CoderGroup here/b: delete them first"
         );
         assert_eq!(
-            said(&[group("there", "a"), group("here", "a"), group("yonder", "b")]),
+            said(vec![group("there", "a"), group("here", "a"), group("yonder", "b")]),
             "still used by CoderGroup here/a and 2 objects in other namespaces: delete them first"
         );
         assert_eq!(
-            said(&[group("there", "a")]),
+            said(vec![group("there", "a")]),
             "still used by 1 object in another namespace: delete them first"
         );
-        let many: Vec<Referrer> = (0..7).map(|n| group("here", &n.to_string())).collect();
-        assert!(
-            said(&many).contains("CoderGroup here/4 and 2 more: delete"),
-            "{}",
-            said(&many)
-        );
+        let many = || (0..7).map(|n| group("here", &n.to_string()));
+        let text = said(many().collect());
+        assert!(text.contains(" and 2 more: delete"), "{text}");
+        assert_eq!(text, said(many().rev().collect()), "the same at each look");
+        assert!(Dependents::new(Vec::new(), "here").is_empty());
+    }
+
+    #[test]
+    fn of_many_that_go_in_a_row_few_make_it_look_again() {
+        const ALL: usize = 400;
+        let mut left: Vec<Referrer> = (0..ALL).map(|n| group("here", &format!("g{n:05}"))).collect();
+        let mut looks = 0;
+        while let Some(waits_for) = left.pop().map(|gone| {
+            let before = Dependents::new(left.iter().cloned().chain([gone.clone()]).collect(), "here");
+            before.some().any(|one| *one == gone)
+        }) {
+            looks += usize::from(waits_for);
+        }
+        assert!((5..100).contains(&looks), "{looks} looks");
     }
 }

@@ -18,7 +18,6 @@ use crate::engine::cluster::wake::Topic;
 use crate::engine::cluster::worker::{Ended, Reconciler};
 use crate::engine::conditions::Verdict;
 use crate::engine::connection::{Connection, Terms};
-use crate::engine::dependents::still_used;
 use crate::engine::record::Record;
 use crate::engine::{Engine, Error, Reason};
 use crate::metrics::Samples;
@@ -67,10 +66,18 @@ impl Reconciler for Instances {
         engine.connections.exists(&object.key(), terms(object));
     }
 
-    fn unreadable(&self, engine: &Engine, me: &Reference, _remains: &Remains) {
-        // It goes on with what was known of it. One of which nothing is known is there, and grants nobody anything.
-        if engine.connections.terms(&me.key).is_none() {
-            engine.connections.exists(&me.key, Terms::default());
+    fn unreadable(&self, engine: &Engine, me: &Reference, remains: &Remains) {
+        // It goes on with what was known of it. A grant that cannot be read is none.
+        let known = engine.connections.terms(&me.key);
+        let is_new = known.is_none();
+        let known = known.unwrap_or_default();
+        let terms = Terms {
+            access: remains.part("/spec/access"),
+            defaults: remains.part("/spec/defaults").unwrap_or(known.defaults),
+            ..known
+        };
+        engine.connections.exists(&me.key, terms);
+        if is_new {
             engine.connections.failed(&me.key, Reason::InvalidSpec);
         }
     }
@@ -227,8 +234,7 @@ impl Pass<'_> {
                 format!("delete them first; the connection they need for that does not work: {error}")
             }
         };
-        self.blocked(still_used(&dependents, &self.me.key.namespace, &advice))
-            .await
+        self.blocked(dependents.still_used(&advice)).await
     }
 
     async fn blocked(&mut self, error: Error) -> Result<Option<Duration>, Error> {

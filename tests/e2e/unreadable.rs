@@ -6,7 +6,7 @@ use test_ground::EtcdRaw;
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization};
 
-use crate::support::{Coder, PATIENCE, World, blocked, message, ready, simulated_only, stalled, waiting};
+use crate::support::{Coder, PATIENCE, World, blocked, cluster, message, ready, simulated_only, stalled, waiting};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_object_does_not_stop_the_others() {
@@ -93,6 +93,35 @@ async fn what_can_be_read_again_is_looked_at_at_once() {
     let looked = |call: &coder_sim::Entry| call.template == "/api/v2/entitlements";
     let journal = world.coder.sim().journal();
     assert!(journal.wait_since(mark, looked, PATIENCE).await.is_some());
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_grant_that_is_withdrawn_or_cannot_be_read_counts_no_more() {
+    simulated_only!("groups named by the test");
+    let team = cluster().await.namespace("unreadable-team").await.unwrap();
+    let access = json!({ "access": { "namespaces": { "names": [team.name()] } } });
+    let coder = Coder::simulated(Profile::Main).await;
+    let world = World::beside("unreadable-grant", coder, access, &[&team]).await;
+    let etcd = world.ground.etcd().unwrap();
+    let spec = json!({ "organization": "default", "instanceRef": { "name": "default", "namespace": world.ns() } });
+    world.apply_in::<CoderGroup>(team.name(), "theirs", spec).await;
+    world.wait_in(team.name(), "theirs", ready::<CoderGroup>).await;
+    let now = world.api::<CoderInstance>().get("default").await.unwrap();
+    let good = serde_json::to_value(now).unwrap();
+    for broken in [json!(null), json!({ "namespaces": "all" })] {
+        let mut bad = good.clone();
+        bad["spec"]["allowInsecureHTTP"] = json!("perhaps");
+        bad["spec"]["access"] = broken;
+        store(&etcd, "coderinstances", &bad).await;
+        let refused = stalled::<CoderGroup>("AccessDenied");
+        world.wait_in(team.name(), "theirs", refused).await;
+        store(&etcd, "coderinstances", &good).await;
+        world.wait_in(team.name(), "theirs", ready::<CoderGroup>).await;
+    }
+    world.delete_in::<CoderGroup>(team.name(), "theirs").await;
+    world.gone_in::<CoderGroup>(team.name(), "theirs").await;
+    team.finish().await.unwrap();
     world.finish().await;
 }
 

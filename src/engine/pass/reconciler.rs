@@ -49,7 +49,7 @@ impl<R: Remote> Reconciler for KindReconciler<R> {
     }
 
     fn unreadable(&self, engine: &Engine, me: &Reference, remains: &Remains) {
-        engine.claims.forget(me);
+        // What it wanted by name it may have begun to create.
         let status: Option<R::Status> = remains.part("/status");
         let held = status.as_ref().and_then(|status| R::identity(status));
         let entry = Entry::of_remains::<R>(me, remains, status, held.map(|identity| identity.to_string()));

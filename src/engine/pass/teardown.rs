@@ -10,7 +10,6 @@ use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::conditions::Verdict;
 use crate::engine::connection::Connection;
-use crate::engine::dependents::still_used;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::claims;
 use crate::engine::pass::{Ended, Pass};
@@ -135,7 +134,7 @@ impl<R: Remote> Pass<'_, R> {
         if children.is_empty() {
             return Ok(());
         }
-        Err(still_used(&children, &self.me.key.namespace, "delete them first"))
+        Err(children.still_used("delete them first"))
     }
 
     fn has_stronger_holder(&self, connection: &Connection, identity: &R::Identity) -> bool {
