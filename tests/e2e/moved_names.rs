@@ -125,7 +125,7 @@ async fn the_organization_of_a_group_may_be_named_in_another_way() {
     let other = json!({ "name": "backend", "organization": "gamma" });
     let refusal = world.try_apply_in::<CoderGroup>(world.ns(), "backend", other).await;
     let refusal = refusal.unwrap_err().to_string();
-    assert!(refusal.contains("Coder cannot move a group"), "{refusal}");
+    assert!(refusal.contains("Coder cannot move what is in one"), "{refusal}");
     let other = json!({ "name": "renamed", "organizationRef": { "name": "second" } });
     world.apply::<CoderGroup>("backend", other).await;
     let group = world.wait("backend", stalled::<CoderGroup>("InvalidSpec")).await;
