@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::api::{AdoptionPolicy, Mode, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, instance};
 use crate::engine::cluster::output::Owner;
-use crate::engine::cluster::status::{self, Guard, Recent};
+use crate::engine::cluster::status::{Guard, Recent};
 use crate::engine::cluster::wake::Topic;
 pub use crate::engine::cluster::worker::Ended;
 use crate::engine::conditions::{self, Verdict};
@@ -17,6 +17,7 @@ use crate::engine::connection::Connection;
 use crate::engine::cx::{Cx, Seen};
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{Decision, Found};
+use crate::engine::record::Record;
 use crate::engine::remote::{Change, Remote, Report, Target};
 use crate::engine::{Engine, access};
 
@@ -38,13 +39,7 @@ const ROUNDS: usize = 6;
 /// A pass under way.
 pub struct Pass<'a, R: Remote> {
     pub(in crate::engine) engine: &'a Engine,
-    pub(in crate::engine) recent: &'a Recent<R>,
-    /// The object as it is now, own writes included.
-    pub(in crate::engine) object: Arc<R>,
-    /// The status as the pass found it.
-    pub(in crate::engine) before: R::Status,
-    /// The status as the pass leaves it.
-    pub(in crate::engine) status: R::Status,
+    pub(in crate::engine) record: Record<'a, R>,
     pub(in crate::engine) me: Reference,
     pub(in crate::engine) since: Instant,
     pub(in crate::engine) seen: Mutex<Seen>,
@@ -55,30 +50,19 @@ pub struct Pass<'a, R: Remote> {
 
 /// Looks at the object once and does what is to be done.
 pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R>, object: Arc<R>) -> Ended {
-    let mut object = recent.newest(object);
-    if object.own_status().is_none() && object.status().is_some() {
-        Arc::make_mut(&mut object).clear_status();
-    }
-    let me = Reference {
-        kind: R::KIND,
-        key: object.key(),
-    };
+    let record = Record::new(engine, recent, object);
+    let me = record.reference();
     let since = engine.wakes.take_since(&me);
-    let before = object.status().cloned().unwrap_or_default();
-    let status = before.clone();
     let mut pass = Pass::<R> {
         engine,
-        recent,
-        object,
-        before,
-        status,
+        record,
         me,
         since,
         seen: Mutex::default(),
         connection: None,
         claims: false,
     };
-    let ended = if pass.object.meta().deletion_timestamp.is_some() {
+    let ended = if pass.record.is_deleting() {
         teardown::run(&mut pass).await
     } else {
         pass.look().await
@@ -90,9 +74,9 @@ pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R>, object: Arc<R>)
 impl<R: Remote> Pass<'_, R> {
     async fn look(&mut self) -> Ended {
         // Shown whatever comes of this look, also of an object that is suspended.
-        self.depend_on_instance(&self.object.instance_key());
+        self.depend_on_instance(&self.record.object().instance_key());
         self.show_deletion_policy();
-        let mut result = match self.object.common().mode {
+        let mut result = match self.record.object().common().mode {
             Mode::Suspend => Ok((Verdict::Suspended, None)),
             Mode::Observe => self.observe().await,
             Mode::Manage => self.manage().await.map(|report| (Verdict::InSync, Some(report))),
@@ -144,7 +128,7 @@ impl<R: Remote> Pass<'_, R> {
                 break;
             }
             let Some(now) = observed.clone().filter(|_| changes.is_empty()) else {
-                self.require_finalizer().await?;
+                self.record.require_finalizer().await?;
                 if let Some(observed) = &observed {
                     self.prepare(&desired, observed).await?;
                 }
@@ -154,8 +138,8 @@ impl<R: Remote> Pass<'_, R> {
                 continue;
             };
             self.tell_changes(done).await;
-            self.status.common_mut().pending_creation = None;
-            let report = R::report(&desired, &now, &mut self.status, (self.engine.now)());
+            self.record.status.common_mut().pending_creation = None;
+            let report = R::report(&desired, &now, &mut self.record.status, (self.engine.now)());
             return Ok(self.with_fights(report));
         }
         Err(Error::NotConverging(left.join("; ")))
@@ -169,7 +153,7 @@ impl<R: Remote> Pass<'_, R> {
         let found = self.find(&cx, &desired, &key).await?;
         self.authorize_organizations(&connection, Some(&desired), found.any())?;
         // Whoever holds something and finds another under its name must be told, as when it manages.
-        let holds = self.status.common().origin.is_some();
+        let holds = self.record.status.common().origin.is_some();
         let is_another = holds && found.owned.is_none() && found.named.is_some();
         if is_another && self.adoption_policy(&connection) == AdoptionPolicy::Never {
             return Err(adoption::already_exists(&name_of::<R>(&key)));
@@ -184,16 +168,17 @@ impl<R: Remote> Pass<'_, R> {
         };
         R::check(&desired, &observed)?;
         let changes = R::plan(&desired, Some(&observed));
-        let mut status = self.status.clone();
+        let mut status = self.record.status.clone();
         let report = R::report(&desired, &observed, &mut status, (self.engine.now)());
         // To look is not to take: what is held stays what it was.
         if !is_another {
-            self.status = status;
+            self.record.status = status;
         }
         let drift = (!changes.is_empty()).then(|| self.drift_of(&changes));
         if let Some(drift) = &drift
             && self
-                .before
+                .record
+                .before()
                 .common()
                 .condition(conditions::DRIFT_DETECTED)
                 .is_none_or(|before| before.message != *drift)
@@ -207,26 +192,20 @@ impl<R: Remote> Pass<'_, R> {
 
     /// The connection, granted to this object.
     fn connect(&mut self) -> Result<Arc<Connection>, Error> {
-        let instance = self.object.instance_key();
+        let instance = self.record.object().instance_key();
         self.authorize(&instance)?;
         let connection = self.engine.connections.get(&instance)?;
         self.connection = Some(Arc::clone(&connection));
         if self.is_held_elsewhere(&connection) {
-            self.forget_status();
+            self.record.forget_status();
         }
         Ok(connection)
     }
 
     /// Whether the status speaks of an object in another deployment: an id says nothing here.
     pub(in crate::engine) fn is_held_elsewhere(&self, connection: &Connection) -> bool {
-        let there = self.status.common().deployment.as_ref();
+        let there = self.record.status.common().deployment.as_ref();
         there.is_some_and(|there| *there != connection.link.deployment.to_string())
-    }
-
-    fn forget_status(&mut self) {
-        Arc::make_mut(&mut self.object).clear_status();
-        self.before = R::Status::default();
-        self.status = R::Status::default();
     }
 
     /// Whether the instance grants every organization that a write would touch: the wanted one, and the one in which the
@@ -267,7 +246,7 @@ impl<R: Remote> Pass<'_, R> {
     /// What shall be, and by what it is found.
     async fn desire(&mut self, connection: &Arc<Connection>) -> Result<(R::Desired, String), Error> {
         let cx = self.cx(connection, self.since)?;
-        let desired = R::resolve(&cx, &self.object).await?;
+        let desired = R::resolve(&cx, self.record.object()).await?;
         self.authorize_organizations(connection, Some(&desired), None)?;
         self.show_deletion_policy();
         let key = R::natural_key(&desired);
@@ -281,7 +260,7 @@ impl<R: Remote> Pass<'_, R> {
             pending: None,
             named: None,
         };
-        let common = self.status.common();
+        let common = self.record.status.common();
         if let Some(PendingCreation { key, since }) = &common.pending_creation {
             found.pending = R::observe(cx, Some(desired), Target::Key(key))
                 .await?
@@ -290,7 +269,7 @@ impl<R: Remote> Pass<'_, R> {
                 return Ok(found);
             }
         }
-        if let (Some(identity), Some(_)) = (R::identity(&self.status), common.origin) {
+        if let (Some(identity), Some(_)) = (R::identity(&self.record.status), common.origin) {
             found.owned = R::observe(cx, Some(desired), Target::Identity(&identity)).await?;
             if found.owned.is_some() {
                 return Ok(found);
@@ -307,8 +286,8 @@ impl<R: Remote> Pass<'_, R> {
             Decision::Manage(observed) => Ok(Some(observed)),
             Decision::Create => Ok(None),
             Decision::Take(observed, origin) => {
-                self.require_finalizer().await?;
-                self.status.common_mut().origin = Some(origin);
+                self.record.require_finalizer().await?;
+                self.record.status.common_mut().origin = Some(origin);
                 self.show_deletion_policy();
                 if origin == Origin::Adopted {
                     self.tell(
@@ -325,9 +304,9 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Stores what must be known before the next calls.
     async fn prepare(&mut self, desired: &R::Desired, observed: &R::Observed) -> Result<(), Error> {
-        let before = self.status.clone();
-        R::prepare(desired, observed, &mut self.status);
-        if self.status == before {
+        let before = self.record.status.clone();
+        R::prepare(desired, observed, &mut self.record.status);
+        if self.record.status == before {
             return Ok(());
         }
         self.write(Guard::Unchanged).await
@@ -347,7 +326,7 @@ impl<R: Remote> Pass<'_, R> {
             self.permit(connection).await?;
             R::rehearse(&self.cx(connection, self.since)?, desired, change).await?;
             let creates = change.creates();
-            let begun_before = self.status.common().pending_creation.is_some();
+            let begun_before = self.record.status.common().pending_creation.is_some();
             if creates {
                 self.claim_creation(connection, key)?;
                 self.begin_creation(key).await?;
@@ -369,7 +348,7 @@ impl<R: Remote> Pass<'_, R> {
             // What is made again is filled again: its end says it all.
             let made_again = done.iter().any(|done| done.creates);
             let deviations = if self.was_in_sync() && !made_again {
-                change.deviations(&self.before)
+                change.deviations(self.record.before())
             } else {
                 Vec::new()
             };
@@ -402,18 +381,6 @@ impl<R: Remote> Pass<'_, R> {
         connection.prove_deployment().await
     }
 
-    async fn require_finalizer(&mut self) -> Result<(), Error> {
-        if status::has_finalizer(self.object.as_ref()) {
-            return Ok(());
-        }
-        if !self.engine.leadership.leads() {
-            return Err(Error::Superseded);
-        }
-        let object = status::set_finalizer(&self.engine.kube, self.object.as_ref(), true).await?;
-        self.wrote(object);
-        Ok(())
-    }
-
     /// What its instance says, and whether it works, makes the object look.
     pub(in crate::engine) fn depend_on_instance(&self, instance: &ObjectKey) {
         self.depend(Topic::Object(Reference {
@@ -426,10 +393,10 @@ impl<R: Remote> Pass<'_, R> {
     /// What would become of the object in Coder goes into the status, as soon as there is one or may be one: a deletion
     /// goes by it while the connection that said so is gone.
     fn show_deletion_policy(&mut self) {
-        let common = self.status.common();
+        let common = self.record.status.common();
         let managed = common.origin.is_some() || common.pending_creation.is_some();
         let policy = managed.then(|| self.deletion_policy());
-        self.status.common_mut().effective_deletion_policy = policy;
+        self.record.status.common_mut().effective_deletion_policy = policy;
     }
 
     /// The object depends on what this connection shows.
@@ -438,9 +405,10 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     pub(in crate::engine) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
-        let owner = Owner::of(self.object.as_ref()).ok_or(Error::Superseded)?;
+        let owner = Owner::of(self.record.object().as_ref()).ok_or(Error::Superseded)?;
         let own = self
-            .object
+            .record
+            .object()
             .common()
             .resync_interval
             .as_ref()
@@ -468,7 +436,8 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     fn adoption_policy(&self, connection: &Connection) -> AdoptionPolicy {
-        self.object
+        self.record
+            .object()
             .common()
             .adoption_policy
             .or(connection.terms.defaults.adoption_policy)

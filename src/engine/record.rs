@@ -53,6 +53,13 @@ impl<'a, K: Object> Record<'a, K> {
         &self.before
     }
 
+    /// From now on nothing counts of what the status said.
+    pub fn forget_status(&mut self) {
+        Arc::make_mut(&mut self.object).clear_status();
+        self.before = K::Status::default();
+        self.status = K::Status::default();
+    }
+
     /// Which object it is.
     #[must_use]
     pub fn reference(&self) -> Reference {
@@ -88,8 +95,8 @@ impl<'a, K: Object> Record<'a, K> {
             Some(notes) => conditions::note(&mut common.conditions, generation, notes),
             None => Vec::new(),
         };
-        if let Verdict::Failed(error) | Verdict::DeletionBlocked(error) = verdict {
-            let message = error.to_string();
+        if let Verdict::Failed(error) | Verdict::Unmet(error) | Verdict::DeletionBlocked(error) = verdict {
+            let message = conditions::cut(&error.to_string(), conditions::MESSAGE_MAX).into_owned();
             let ready = self.before.common().condition(READY);
             if ready.is_none_or(|ready| ready.message != message) {
                 self.tell(EventType::Warning, error.reason(), message).await;
@@ -113,6 +120,8 @@ impl<'a, K: Object> Record<'a, K> {
     /// # Errors
     /// When it cannot be written.
     pub async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+        // A status says whose it is.
+        self.status.common_mut().uid = self.object.uid();
         if self.object.status() == Some(&self.status) {
             return Ok(());
         }

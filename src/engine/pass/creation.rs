@@ -17,12 +17,12 @@ use crate::engine::remote::{Remote, Target};
 impl<R: Remote> Pass<'_, R> {
     /// Writes down what is about to be created, insisting that this pass saw the newest state of the object.
     pub(super) async fn begin_creation(&mut self, key: &str) -> Result<(), Error> {
-        let pending = self.status.common().pending_creation.as_ref();
+        let pending = self.record.status.common().pending_creation.as_ref();
         if pending.is_some_and(|pending| pending.key == key) {
             return Ok(());
         }
         let since = Time(seconds((self.engine.now)()));
-        self.status.common_mut().pending_creation = Some(PendingCreation {
+        self.record.status.common_mut().pending_creation = Some(PendingCreation {
             key: key.to_owned(),
             since,
         });
@@ -45,7 +45,7 @@ impl<R: Remote> Pass<'_, R> {
         let exists = refusal.is_already_exists();
         let may_be_ours = refusal.outcome_unknown() || (exists && begun_before);
         if !may_be_ours {
-            self.status.common_mut().pending_creation = None;
+            self.record.status.common_mut().pending_creation = None;
             self.unclaim_creation(connection, key);
         }
         if !exists {
@@ -79,8 +79,8 @@ impl<R: Remote> Pass<'_, R> {
         observed: Option<&R::Observed>,
     ) -> Result<(), Error> {
         let Some(observed) = observed else { return Ok(()) };
-        let _ = R::report(desired, observed, &mut self.status, (self.engine.now)());
-        let common = self.status.common_mut();
+        let _ = R::report(desired, observed, &mut self.record.status, (self.engine.now)());
+        let common = self.record.status.common_mut();
         common.pending_creation = None;
         common.origin.get_or_insert(Origin::Created);
         self.show_deletion_policy();

@@ -1,14 +1,11 @@
 //! What a pass leaves behind: status, events, and who is woken by what from now on.
 
-use std::sync::Arc;
-
 use k8s_controller::events::EventType;
-use kube::ResourceExt;
 use tokio::time::Instant;
 
 use super::Pass;
-use crate::api::{ObjectKey, ObjectStatus, Reference, annotation, instance};
-use crate::engine::cluster::status::{self, Guard};
+use crate::api::{ObjectKey, ObjectStatus, Reference, instance};
+use crate::engine::cluster::status::Guard;
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, SYNCED, Verdict};
 use crate::engine::cx::Seen;
@@ -64,7 +61,7 @@ impl<R: Remote> Pass<'_, R> {
     /// Adds what there is to say of an object that is fought over.
     pub(super) fn with_fights(&self, mut report: Report) -> Report {
         if let Some((note, until)) = self.engine.fights.standing(&self.me, (self.engine.now)()) {
-            if self.before.common().condition(note.type_.as_str()).is_none() {
+            if self.record.before().common().condition(note.type_.as_str()).is_none() {
                 self.engine.metrics.drift_repeats(R::KIND);
             }
             report.notes.push(note);
@@ -100,7 +97,7 @@ impl<R: Remote> Pass<'_, R> {
             if text == said {
                 continue;
             }
-            let found = change.deviations(&self.before);
+            let found = change.deviations(self.record.before());
             if found.is_empty() {
                 others.push(text.clone());
             }
@@ -108,20 +105,20 @@ impl<R: Remote> Pass<'_, R> {
             said = text;
         }
         let drift = Attributed::new(deviations, &self.authors()).and_unattributed(others);
-        let before = self.before.common().condition(conditions::DRIFT_DETECTED);
+        let before = self.record.before().common().condition(conditions::DRIFT_DETECTED);
         let named = before.filter(|before| !drift.names_anybody() && drift.is_said_by(&before.message));
         named.map_or_else(|| drift.without_times(), |before| before.message.clone())
     }
 
     /// Whether nothing that the user did can be the cause of a difference.
     pub(super) fn was_in_sync(&self) -> bool {
-        let before = self.before.common();
+        let before = self.record.before().common();
         // Also when a part was unmet: what differs in the rest is somebody's doing.
         before
             .condition(SYNCED)
             .is_some_and(|synced| synced.status != "Unknown")
             && before.origin.is_some()
-            && Some(before.observed_generation) == self.object.meta().generation
+            && Some(before.observed_generation) == self.record.object().meta().generation
     }
 
     /// Writes the verdict, if it differs from what is written already.
@@ -130,69 +127,23 @@ impl<R: Remote> Pass<'_, R> {
         verdict: &Verdict<'_>,
         report: Option<&Report>,
     ) -> Result<(), Error> {
-        let generation = self.object.meta().generation;
-        let handled = self.object.annotations().get(annotation::RECONCILE_AT).cloned();
-        let common = self.status.common_mut();
-        common.observed_generation = generation.unwrap_or_default();
-        if handled.is_some() {
-            common.last_handled_reconcile_at = handled;
-        }
-        conditions::conclude(&mut common.conditions, generation, verdict);
-        let news = match report {
-            Some(report) => conditions::note(&mut common.conditions, generation, &report.notes),
-            None => Vec::new(),
-        };
-        if let Verdict::Failed(error) | Verdict::Unmet(error) | Verdict::DeletionBlocked(error) = verdict {
-            let message = conditions::cut(&error.to_string(), conditions::MESSAGE_MAX).into_owned();
-            let ready = self.before.common().condition(conditions::READY);
-            if ready.is_none_or(|ready| ready.message != message) {
-                self.tell(EventType::Warning, error.reason(), message).await;
-            }
-        }
-        for note in news {
-            self.engine
-                .tell(
-                    self.object.as_ref(),
-                    EventType::Warning,
-                    note.type_.as_str(),
-                    note.message,
-                )
-                .await;
-        }
-        self.write(Guard::Unchanged).await
+        self.bind();
+        self.record.conclude(verdict, report.map(|report| &*report.notes)).await
     }
 
     /// Writes the status if it differs from what the object has.
     pub(in crate::engine) async fn write(&mut self, guard: Guard) -> Result<(), Error> {
         self.bind();
-        if self.object.status() == Some(&self.status) {
-            return Ok(());
-        }
-        if !self.engine.leadership.leads() {
-            return Err(Error::Superseded);
-        }
-        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, guard).await;
-        match written {
-            Ok(object) => {
-                self.wrote(object);
-                Ok(())
-            }
-            Err(error) => {
-                self.recent.forget(&self.me.key);
-                Err(error)
-            }
-        }
+        self.record.write(guard).await
     }
 
-    /// A status says whose it is, and in which deployment it holds something.
+    /// A status says in which deployment it holds something.
     fn bind(&mut self) {
-        let uid = self.object.meta().uid.clone();
         let deployment = self
             .connection
             .as_ref()
             .map(|connection| connection.link.deployment.to_string());
-        let common = self.status.common_mut();
-        common.uid = uid;
+        let common = self.record.status.common_mut();
         if !common.holds() {
             common.deployment = None;
         } else if deployment.is_some() {
@@ -200,15 +151,8 @@ impl<R: Remote> Pass<'_, R> {
         }
     }
 
-    pub(in crate::engine) fn wrote(&mut self, object: R) {
-        self.object = Arc::new(object);
-        self.recent.wrote(Arc::clone(&self.object));
-    }
-
     pub(in crate::engine) async fn tell(&self, type_: EventType, reason: Reason, note: String) {
-        self.engine
-            .tell(self.object.as_ref(), type_, reason.as_str(), note)
-            .await;
+        self.record.tell(type_, reason, note).await;
     }
 
     /// What the object depends on from now on is what this pass saw.
@@ -216,7 +160,7 @@ impl<R: Remote> Pass<'_, R> {
         if !self.claims {
             self.engine.claims.forget(&self.me);
         }
-        let instance = self.object.instance_key();
+        let instance = self.record.object().instance_key();
         if let Some(error) = error {
             self.report_to_instance(&instance, error);
         }

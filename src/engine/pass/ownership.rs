@@ -136,16 +136,16 @@ impl<R: Remote> Pass<'_, R> {
             deployment: connection.link.deployment.to_string(),
             named,
             held,
-            since: self.object.creation_timestamp(),
+            since: self.record.object().creation_timestamp(),
         }
     }
 
     /// What this object holds.
     pub(in crate::engine) fn held(&self) -> Option<String> {
-        let common = self.status.common();
+        let common = self.record.status.common();
         common
             .origin
-            .and_then(|_| R::identity(&self.status))
+            .and_then(|_| R::identity(&self.record.status))
             .map(|identity| identity.to_string())
     }
 }

@@ -13,11 +13,11 @@ use crate::engine::connection::Connection;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::claims;
 use crate::engine::pass::{Ended, Pass};
-use crate::engine::remote::{Remote, Target};
+use crate::engine::remote::{Life, Remote, Target};
 
 /// Lets the object go as soon as that is right.
 pub async fn run<R: Remote>(pass: &mut Pass<'_, R>) -> Ended {
-    if !status::has_finalizer(pass.object.as_ref()) {
+    if !status::has_finalizer(pass.record.object().as_ref()) {
         return Ended {
             error: None,
             look_again: None,
@@ -53,16 +53,16 @@ enum Farewell {
 
 impl<R: Remote> Pass<'_, R> {
     async fn dissolve(&mut self) -> Result<Farewell, Error> {
-        let common = self.status.common();
-        let managed = common.origin.is_some() && R::identity(&self.status).is_some();
+        let common = self.record.status.common();
+        let managed = common.origin.is_some() && R::identity(&self.record.status).is_some();
         if !managed && common.pending_creation.is_none() {
             return Ok(Farewell::Nothing);
         }
-        let instance = self.object.instance_key();
+        let instance = self.record.object().instance_key();
         // What the instance says of deletions counts whenever it comes.
         self.depend_on_instance(&instance);
         let is_known = self.engine.connections.terms(&instance).is_some();
-        if !is_known && self.object.common().deletion_policy != Some(DeletionPolicy::Orphan) {
+        if !is_known && self.record.object().common().deletion_policy != Some(DeletionPolicy::Orphan) {
             self.engine
                 .connections
                 .knows(&instance.namespace)
@@ -76,7 +76,7 @@ impl<R: Remote> Pass<'_, R> {
         if self.deletion_policy() == DeletionPolicy::Orphan {
             return Ok(Farewell::Orphaned("deletionPolicy is Orphan"));
         }
-        match self.object.common().mode {
+        match self.record.object().common().mode {
             Mode::Manage => {}
             Mode::Observe => return Ok(Farewell::Orphaned("mode is Observe, which writes nothing")),
             Mode::Suspend => {
@@ -96,8 +96,11 @@ impl<R: Remote> Pass<'_, R> {
         }
         let cx = self.cx(&connection, self.since)?;
         // A creation whose answer never arrived may have left an object whose id nobody wrote down.
-        let mut identities: Vec<R::Identity> = R::identity(&self.status).filter(|_| managed).into_iter().collect();
-        if let Some(PendingCreation { key, since }) = &self.status.common().pending_creation {
+        let mut identities: Vec<R::Identity> = R::identity(&self.record.status)
+            .filter(|_| managed)
+            .into_iter()
+            .collect();
+        if let Some(PendingCreation { key, since }) = &self.record.status.common().pending_creation {
             let found = R::observe(&cx, None, Target::Key(key)).await.map_err(with_way_out)?;
             identities.extend(
                 found
@@ -130,7 +133,9 @@ impl<R: Remote> Pass<'_, R> {
     /// Whatever points at this object and still stands for something in Coder goes first.
     fn children_first(&self) -> Result<(), Error> {
         let depend = |topic| self.depend(topic);
-        let children = self.engine.dependents(&self.me, &self.object.instance_key(), &depend)?;
+        let children = self
+            .engine
+            .dependents(&self.me, &self.record.object().instance_key(), &depend)?;
         if children.is_empty() {
             return Ok(());
         }
@@ -147,8 +152,8 @@ impl<R: Remote> Pass<'_, R> {
     /// What stays in Coder goes on to be used: so do the Secrets with its tokens, which Kubernetes would collect together
     /// with their owner.
     async fn leave_secrets(&self, farewell: &Farewell) -> Result<(), Error> {
-        if let (Farewell::Orphaned(_), Some(owner)) = (farewell, Owner::of(self.object.as_ref())) {
-            for name in R::secrets(&self.object) {
+        if let (Farewell::Orphaned(_), Some(owner)) = (farewell, Owner::of(self.record.object().as_ref())) {
+            for name in R::secrets(self.record.object()) {
                 self.engine.outputs.disown(&owner, name).await?;
             }
         }
@@ -162,8 +167,11 @@ impl<R: Remote> Pass<'_, R> {
         match farewell {
             Farewell::Nothing => {}
             Farewell::Deleted => {
-                self.tell(EventType::Normal, Reason::Deleted, "deleted in Coder".to_owned())
-                    .await;
+                let text = match R::LIFE {
+                    Life::Object => "deleted in Coder",
+                    Life::Standing => "what it had set has its initial value in Coder again",
+                };
+                self.tell(EventType::Normal, Reason::Deleted, text.to_owned()).await;
             }
             Farewell::Orphaned(why) => {
                 self.tell(EventType::Normal, Reason::Orphaned, format!("left in Coder: {why}"))
@@ -171,14 +179,7 @@ impl<R: Remote> Pass<'_, R> {
             }
         }
         tracing::info!(finalizer = FINALIZER, "letting go");
-        match status::set_finalizer(&self.engine.kube, self.object.as_ref(), false).await {
-            Ok(_) => Ok(()),
-            Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => Ok(()),
-            Err(error) => {
-                self.recent.forget(&self.me.key);
-                Err(error)
-            }
-        }
+        self.record.remove_finalizer().await
     }
 
     /// What becomes of the object in Coder: said by the instance for all, by the object, by the instance for those that say
@@ -188,10 +189,10 @@ impl<R: Remote> Pass<'_, R> {
             return DeletionPolicy::Orphan;
         }
         // What was begun and never recorded is ours all the same.
-        let common = self.status.common();
+        let common = self.record.status.common();
         let begun = common.pending_creation.as_ref().map(|_| Origin::Created);
         let default = R::deletion_default(common.origin.or(begun));
-        let terms = self.engine.connections.terms(&self.object.instance_key());
+        let terms = self.engine.connections.terms(&self.record.object().instance_key());
         let by_instance = terms
             .as_ref()
             .and_then(|terms| terms.defaults.deletion_policy)
@@ -203,7 +204,8 @@ impl<R: Remote> Pass<'_, R> {
         } else {
             None
         };
-        self.object
+        self.record
+            .object()
             .common()
             .deletion_policy
             .or(by_instance)
@@ -213,7 +215,7 @@ impl<R: Remote> Pass<'_, R> {
 
     /// Whether everything of the instance stays in Coder, whatever its objects say.
     fn instance_lets_go(&self) -> bool {
-        let terms = self.engine.connections.terms(&self.object.instance_key());
+        let terms = self.engine.connections.terms(&self.record.object().instance_key());
         terms.is_some_and(|terms| terms.lets_go)
     }
 }
