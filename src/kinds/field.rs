@@ -31,6 +31,42 @@ impl<T: Clone + PartialEq> Field<T> {
     }
 }
 
+/// A request that changes fields, together with what it changes.
+#[derive(Clone, Debug, Default)]
+pub struct Update<Q> {
+    /// What is sent; what is absent in it stays.
+    pub request: Q,
+    differences: Differences,
+}
+
+impl<Q> Update<Q> {
+    /// Sets a field, if it is managed and differs.
+    #[must_use]
+    pub(super) fn set<T: Clone + PartialEq + fmt::Debug>(
+        mut self,
+        name: &'static str,
+        wanted: Option<&T>,
+        held: &T,
+        slot: impl FnOnce(&mut Q) -> &mut Option<T>,
+    ) -> Self {
+        if let Some(wanted) = wanted {
+            self.differences = self.differences.differing(name, held, wanted);
+            *slot(&mut self.request) = Some(wanted).filter(|wanted| *wanted != held).cloned();
+        }
+        self
+    }
+
+    /// Nothing if it would change nothing.
+    pub(super) fn unless_empty(self) -> Option<Self> {
+        (!self.differences.is_empty()).then_some(self)
+    }
+
+    /// What it changes.
+    pub(super) fn differences(&self) -> &Differences {
+        &self.differences
+    }
+}
+
 /// What a call changes, for people. It reads both ways: as what the call does (`Display`:
 /// `displayName "A" → "B", members +ann`), and as what somebody did that made it necessary ([`Differences::deviations`]:
 /// `displayName "B" → "A"`, `members -ann`).

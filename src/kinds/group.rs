@@ -12,13 +12,12 @@ use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::absence;
-use super::field::Field;
+use super::field::Update;
 use super::parent::{Parent, parent};
 use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, NoteType, Policy, rules};
-use crate::coder::{self, CreateGroup, GroupId, OrganizationId};
+use crate::coder::{self, CreateGroup, GroupId, OrganizationId, UpdateGroup};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
-use crate::lists::{GroupItem, GroupSync, Groups, Members, Organizations, SETTING};
-use crate::mirror::Interest;
+use crate::lists::{GroupItem, Groups, Members, Organizations};
 pub use change::Change;
 use people::Memory;
 pub use people::Wanted;
@@ -95,7 +94,7 @@ impl Remote for CoderGroup {
             Some(members) => {
                 let exact = spec.member_policy.unwrap_or_default() == Policy::Exact;
                 let memory = Memory::of(object.status.as_ref(), organization.id);
-                Some(wanted(cx, organization.id, members, exact, memory).await?)
+                Some(people::wanted(cx, organization.id, members, exact, memory).await?)
             }
             None => None,
         };
@@ -193,19 +192,19 @@ impl Remote for CoderGroup {
                 quota_allowance: *quota_allowance,
             })];
         };
-        let name = Field::differing(Some(name), &group.name);
-        let display_name = Field::differing(display_name.as_ref(), &group.display_name);
-        let avatar_url = Field::differing(avatar_url.as_ref(), &group.avatar_url);
-        let quota_allowance = Field::differing(quota_allowance.as_ref(), &group.quota_allowance);
-        let mut changes = Vec::new();
-        if name.is_some() || display_name.is_some() || avatar_url.is_some() || quota_allowance.is_some() {
-            changes.push(Change::Update {
-                name,
-                display_name,
-                avatar_url,
-                quota_allowance,
+        let quota = quota_allowance.as_ref();
+        let update = Update::<UpdateGroup>::default()
+            .set("name", Some(name), &group.name, |it| &mut it.name)
+            .set("displayName", display_name.as_ref(), &group.display_name, |it| {
+                &mut it.display_name
+            })
+            .set("avatarURL", avatar_url.as_ref(), &group.avatar_url, |it| {
+                &mut it.avatar_url
+            })
+            .set("quotaAllowance", quota, &group.quota_allowance, |it| {
+                &mut it.quota_allowance
             });
-        }
+        let mut changes: Vec<Change> = update.unless_empty().map(Change::Update).into_iter().collect();
         if let Some(wanted) = members {
             changes.extend(change::of_members(wanted, &group.members));
             changes.extend(wanted.prebuilds_change(*prebuilds).map(Change::Prebuilds));
@@ -228,7 +227,9 @@ impl Remote for CoderGroup {
         let groups = Groups(desired.organization.id);
         if let Change::Create(request) = change {
             let made = cx.coder().create_group(desired.organization.id, request).await;
-            let made: GroupItem = made.map_err(|error| of_name(error, Some(&request.name)))?.into();
+            let made: GroupItem = made
+                .map_err(|error| change::of_name(error, Some(&request.name)))?
+                .into();
             cx.put(&groups, made.clone());
             return Ok(Observed {
                 group: made,
@@ -265,7 +266,7 @@ impl Remote for CoderGroup {
                 cx.invalidate(&Members(desired.organization.id));
                 Err(Error::NotConverging(format!("the members changed meanwhile ({error})")))
             }
-            Err(error) => Err(of_name(error, request.name.as_deref())),
+            Err(error) => Err(change::of_name(error, request.name.as_deref())),
         }
     }
 
@@ -286,7 +287,7 @@ impl Remote for CoderGroup {
             notes.push(Note::new(NoteType::MembersUnmanaged, message));
         }
         if let Some(wanted) = &desired.members {
-            notes.extend(members_notes(wanted, status));
+            notes.extend(people::notes(wanted, status));
         }
         let names = desired.members.as_ref().and_then(people::moved_message);
         let moved: Vec<String> = desired.organization.moved.clone().into_iter().chain(names).collect();
@@ -344,64 +345,6 @@ fn forbidden() -> Error {
 fn held_organization(status: Option<&GroupStatus>) -> Option<OrganizationId> {
     let status = status.filter(|status| status.common.origin.is_some())?;
     status.organization_id.as_ref()?.parse().ok()
-}
-
-/// Coder gives nobody a name that breaks its rule, and has groups of such names from the identity provider.
-fn of_name(error: coder::Error, name: Option<&str>) -> Error {
-    match name {
-        Some(name) if error.class() == coder::Class::Invalid && !rules::is_name(name, rules::GROUP_NAME_MAX) => {
-            let message = format!(
-                "spec.name: Coder gives no group the name {name:?}, only letters, digits and single hyphens ({error}); a \
-                 group that has such a name already is taken over as soon as it is there"
-            );
-            Error::Explained { message, source: error }
-        }
-        _ => error.into(),
-    }
-}
-
-/// What there is to say of members that are managed.
-fn members_notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
-    if !wanted.pending.is_empty() {
-        notes.push(Note::new(
-            NoteType::MembersPending,
-            people::pending_message(&wanted.pending),
-        ));
-    }
-    if status.added_members.len() >= people::REMEMBERED {
-        let message = format!(
-            "this object remembers {} members that it added, and no more: whoever it added beyond that stays when the \
-             list does not name them any more; remove them in Coder, or set memberPolicy: Exact",
-            people::REMEMBERED
-        );
-        notes.push(Note::new(NoteType::MembersStay, message));
-    }
-    if wanted.overridden {
-        let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
-                       when they sign in; leave members unmanaged, or switch group sync off";
-        notes.push(Note::new(NoteType::MembersOverridden, message));
-    }
-    notes
-}
-
-/// Finds the users that the spec names among the members of the organization.
-async fn wanted(
-    cx: &Cx<'_>,
-    organization: OrganizationId,
-    names: &[String],
-    exact: bool,
-    memory: Memory,
-) -> Result<Wanted, Error> {
-    let members = cx.list(&Members(organization), Interest::Any).await?;
-    let mut wanted = Wanted::among(members.iter(), names, exact, memory);
-    wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
-        Ok(settings) => settings.is_some_and(|settings| settings.is_on()),
-        // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
-        Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,
-        Err(error) => return Err(error),
-    };
-    Ok(wanted)
 }
 
 #[cfg(test)]

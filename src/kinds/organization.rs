@@ -4,21 +4,23 @@
 //! an organization with everything in it, so the operator looks before it deletes.
 
 mod contents;
+mod settings;
 
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::absence;
-use super::field::{Differences, Field};
+use super::field::{Differences, Field, Update};
 use super::parent;
-use crate::api::{CoderOrganization, DeletionPolicy, OrganizationStatus, Origin, WorkspaceSharing, rules};
+use crate::api::{CoderOrganization, DeletionPolicy, OrganizationStatus, Origin, rules};
 use crate::coder::{self, CreateOrganization, OrganizationId, ShareableOwners, UpdateGroup, UpdateOrganization};
 use crate::engine;
 use crate::engine::remote::deletion_refused;
 use crate::engine::{Cx, Deviation, Error, Reason, Remote, Report, Target};
-use crate::lists::{Groups, Organizations, SETTING, Sharing, SharingItem};
+use crate::lists::{Groups, Organizations, Sharing, SharingItem};
 use contents::look_first;
+use settings::{owners, with_settings};
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -47,16 +49,7 @@ pub enum Change {
     /// `POST /organizations`.
     Create(CreateOrganization),
     /// `PATCH /organizations/{id}`.
-    Update {
-        /// A rename.
-        name: Option<Field<String>>,
-        /// Cannot be cleared.
-        display_name: Option<Field<String>>,
-        /// May be cleared.
-        description: Option<Field<String>>,
-        /// May be cleared.
-        icon: Option<Field<String>>,
-    },
+    Update(Update<UpdateOrganization>),
     /// `PATCH /groups/{id}` of the group Everyone.
     SetEveryoneQuota(Field<i32>),
     /// `PATCH /organizations/{id}/settings/workspace-sharing`.
@@ -67,7 +60,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create organization {}", request.name),
-            Self::Update { .. } | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().fmt(f),
+            Self::Update(_) | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().fmt(f),
         }
     }
 }
@@ -77,16 +70,7 @@ impl Change {
         let differences = Differences::default();
         match self {
             Self::Create(_) => differences,
-            Self::Update {
-                name,
-                display_name,
-                description,
-                icon,
-            } => differences
-                .and("name", name.as_ref())
-                .and("displayName", display_name.as_ref())
-                .and("description", description.as_ref())
-                .and("icon", icon.as_ref()),
+            Self::Update(update) => update.differences().clone(),
             Self::SetEveryoneQuota(field) => differences.and("everyoneQuotaAllowance", Some(field)),
             Self::SetSharing(field) => differences.and("workspaceSharing", Some(field)),
         }
@@ -101,7 +85,7 @@ impl engine::remote::Change<CoderOrganization> for Change {
     fn deviations(&self, _: &OrganizationStatus) -> Vec<Deviation> {
         match self {
             Self::Create(_) => vec![Deviation::deleted()],
-            Self::Update { .. } | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().deviations(),
+            Self::Update(_) | Self::SetEveryoneQuota(_) | Self::SetSharing(_) => self.differences().deviations(),
         }
     }
 }
@@ -193,19 +177,17 @@ impl Remote for CoderOrganization {
                 icon: icon.clone(),
             })];
         };
-        let name = Field::differing(Some(name), &organization.name);
-        let display_name = Field::differing(display_name.as_ref(), &organization.display_name);
-        let description = Field::differing(description.as_ref(), &organization.description);
-        let icon = Field::differing(icon.as_ref(), &organization.icon);
-        let mut changes = Vec::new();
-        if name.is_some() || display_name.is_some() || description.is_some() || icon.is_some() {
-            changes.push(Change::Update {
-                name,
-                display_name,
-                description,
-                icon,
-            });
-        }
+        let held = organization;
+        let update = Update::<UpdateOrganization>::default()
+            .set("name", Some(name), &held.name, |it| &mut it.name)
+            .set("displayName", display_name.as_ref(), &held.display_name, |it| {
+                &mut it.display_name
+            })
+            .set("description", description.as_ref(), &held.description, |it| {
+                &mut it.description
+            })
+            .set("icon", icon.as_ref(), &held.icon, |it| &mut it.icon);
+        let mut changes: Vec<Change> = update.unless_empty().map(Change::Update).into_iter().collect();
         let quota = quota_held.and_then(|held| Field::differing(everyone_quota.as_ref(), &held));
         changes.extend(quota.map(Change::SetEveryoneQuota));
         let sharing = sharing_held
@@ -228,27 +210,10 @@ impl Remote for CoderOrganization {
                 })
             }
             (_, None) => Err(Error::Superseded),
-            (
-                Change::Update {
-                    name,
-                    display_name,
-                    description,
-                    icon,
-                },
-                Some(observed),
-            ) => {
-                let request = UpdateOrganization {
-                    name: Field::to(name.as_ref()),
-                    display_name: Field::to(display_name.as_ref()),
-                    description: Field::to(description.as_ref()),
-                    icon: Field::to(icon.as_ref()),
-                    default_org_member_roles: None,
-                };
-                let organization = Organizations::without_volatile(
-                    cx.coder()
-                        .update_organization(observed.organization.id, &request)
-                        .await?,
-                );
+            (Change::Update(update), Some(observed)) => {
+                let id = observed.organization.id;
+                let answer = cx.coder().update_organization(id, &update.request).await?;
+                let organization = Organizations::without_volatile(answer);
                 cx.put(&Organizations, organization.clone());
                 Ok(Observed {
                     organization,
@@ -329,51 +294,6 @@ impl Remote for CoderOrganization {
         }
         cx.remove(&Organizations, &id.to_string());
         Ok(())
-    }
-}
-
-/// Adds the settings that are managed and that this server has.
-async fn with_settings(
-    cx: &Cx<'_>,
-    desired: Option<&Desired>,
-    organization: coder::Organization,
-) -> Result<Observed, Error> {
-    let id = organization.id;
-    let mut observed = Observed {
-        organization,
-        everyone_quota: None,
-        sharing: None,
-    };
-    let Some(desired) = desired else { return Ok(observed) };
-    if desired.everyone_quota.is_some() {
-        let everyone = cx.get(&Groups(id), &id.to_string()).await?;
-        let Some(everyone) = everyone else {
-            let message = "everyoneQuotaAllowance is set, and this token does not see the group Everyone";
-            return Err(Error::terminal(Reason::PartialVisibility, message));
-        };
-        observed.everyone_quota = Some(everyone.quota_allowance);
-    }
-    if desired.sharing.is_some() {
-        let settings = match cx.get(&Sharing(id), SETTING).await {
-            Err(error) if error.coder().is_some_and(coder::Error::is_unsupported) => {
-                let message = "workspaceSharing needs Coder v2.32 or later: remove the field or upgrade";
-                return Err(Error::terminal(Reason::Unsupported, message));
-            }
-            settings => settings?,
-        };
-        // Where the deployment disables sharing, it reports "none" whatever is stored: nothing to fight about.
-        observed.sharing = settings
-            .filter(|settings| !settings.globally_disabled)
-            .map(|settings| settings.owners);
-    }
-    Ok(observed)
-}
-
-fn owners(sharing: WorkspaceSharing) -> ShareableOwners {
-    match sharing {
-        WorkspaceSharing::None => ShareableOwners::None,
-        WorkspaceSharing::Everyone => ShareableOwners::Everyone,
-        WorkspaceSharing::ServiceAccounts => ShareableOwners::ServiceAccounts,
     }
 }
 

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::people::{Wanted, pending_count};
-use crate::api::{CoderGroup, GroupStatus};
-use crate::coder::{CreateGroup, UpdateGroup, UserId};
-use crate::engine::{self, Deviation};
-use crate::kinds::field::{Differences, Field};
+use crate::api::{CoderGroup, GroupStatus, rules};
+use crate::coder::{self, CreateGroup, UpdateGroup, UserId};
+use crate::engine::{self, Deviation, Error};
+use crate::kinds::field::{Differences, Update};
 use crate::lists::Roster;
 
 /// One call adds and removes at most this many members: what it costs the server grows with them.
@@ -19,16 +19,7 @@ pub enum Change {
     /// `POST /organizations/{id}/groups`.
     Create(CreateGroup),
     /// `PATCH /groups/{id}`.
-    Update {
-        /// A rename.
-        name: Option<Field<String>>,
-        /// May be cleared.
-        display_name: Option<Field<String>>,
-        /// May be cleared.
-        avatar_url: Option<Field<String>>,
-        /// Credits.
-        quota_allowance: Option<Field<i32>>,
-    },
+    Update(Update<UpdateGroup>),
     /// `PATCH /groups/{id}`, members only: a refusal of these must not undo the rest.
     Members(Slice),
     /// The same for the user that owns prebuilt workspaces.
@@ -80,7 +71,7 @@ impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create(request) => write!(f, "create group {}", request.name),
-            Self::Update { .. } | Self::Members(_) | Self::Prebuilds(_) => self.differences().fmt(f),
+            Self::Update(_) | Self::Members(_) | Self::Prebuilds(_) => self.differences().fmt(f),
         }
     }
 }
@@ -99,7 +90,7 @@ impl engine::remote::Change<CoderGroup> for Change {
             }
             // Nobody can see it: what differs is the spec.
             Self::Prebuilds(_) => Vec::new(),
-            Self::Update { .. } | Self::Members(_) => self.differences().deviations(),
+            Self::Update(_) | Self::Members(_) => self.differences().deviations(),
         }
     }
 }
@@ -115,18 +106,7 @@ impl Change {
         let prebuilds = || vec![UserId::PREBUILDS];
         match self {
             Self::Create(_) => None,
-            Self::Update {
-                name,
-                display_name,
-                avatar_url,
-                quota_allowance,
-            } => Some(UpdateGroup {
-                name: Field::to(name.as_ref()),
-                display_name: Field::to(display_name.as_ref()),
-                avatar_url: Field::to(avatar_url.as_ref()),
-                quota_allowance: Field::to(quota_allowance.as_ref()),
-                ..UpdateGroup::default()
-            }),
+            Self::Update(update) => Some(update.request.clone()),
             Self::Members(slice) => Some(members(slice.add.clone(), slice.remove.clone())),
             Self::Prebuilds(true) => Some(members(prebuilds(), Vec::new())),
             Self::Prebuilds(false) => Some(members(Vec::new(), prebuilds())),
@@ -138,19 +118,24 @@ impl Change {
         let prebuilds = || vec!["prebuilds".to_owned()];
         match self {
             Self::Create(_) => differences,
-            Self::Update {
-                name,
-                display_name,
-                avatar_url,
-                quota_allowance,
-            } => differences
-                .and("name", name.as_ref())
-                .and("displayName", display_name.as_ref())
-                .and("avatarURL", avatar_url.as_ref())
-                .and("quotaAllowance", quota_allowance.as_ref()),
+            Self::Update(update) => update.differences().clone(),
             Self::Members(slice) => differences.list("members", slice.whole.add.clone(), slice.whole.remove.clone()),
             Self::Prebuilds(true) => differences.list("members", prebuilds(), Vec::new()),
             Self::Prebuilds(false) => differences.list("members", Vec::new(), prebuilds()),
         }
+    }
+}
+
+/// Coder gives nobody a name that breaks its rule, and has groups of such names from the identity provider.
+pub(super) fn of_name(error: coder::Error, name: Option<&str>) -> Error {
+    match name {
+        Some(name) if error.class() == coder::Class::Invalid && !rules::is_name(name, rules::GROUP_NAME_MAX) => {
+            let message = format!(
+                "spec.name: Coder gives no group the name {name:?}, only letters, digits and single hyphens ({error}); a \
+                 group that has such a name already is taken over as soon as it is there"
+            );
+            Error::Explained { message, source: error }
+        }
+        _ => error.into(),
     }
 }

@@ -4,9 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Observed;
 use crate::api::{GroupStatus, ObjectStatus};
+
+use crate::api::NoteType;
 use crate::coder::{OrganizationId, UserId};
+use crate::engine::{Cx, Error, Note};
 use crate::kinds::field::few;
+use crate::lists::{GroupSync, Members, SETTING};
 use crate::lists::{MemberItem, Roster};
+use crate::mirror::Interest;
 
 /// The status remembers at most this many users: of those that names led to, and of those that were added.
 pub(super) const REMEMBERED: usize = 1000;
@@ -268,4 +273,45 @@ fn called<'a>(member: &'a MemberItem, name: &str) -> &'a str {
     } else {
         &member.username
     }
+}
+
+/// What there is to say of members that are managed.
+pub(super) fn notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
+    let mut notes = Vec::new();
+    if !wanted.pending.is_empty() {
+        notes.push(Note::new(NoteType::MembersPending, pending_message(&wanted.pending)));
+    }
+    if status.added_members.len() >= REMEMBERED {
+        let message = format!(
+            "this object remembers {} members that it added, and no more: whoever it added beyond that stays when the \
+             list does not name them any more; remove them in Coder, or set memberPolicy: Exact",
+            REMEMBERED
+        );
+        notes.push(Note::new(NoteType::MembersStay, message));
+    }
+    if wanted.overridden {
+        let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
+                       when they sign in; leave members unmanaged, or switch group sync off";
+        notes.push(Note::new(NoteType::MembersOverridden, message));
+    }
+    notes
+}
+
+/// Finds the users that the spec names among the members of the organization.
+pub(super) async fn wanted(
+    cx: &Cx<'_>,
+    organization: OrganizationId,
+    names: &[String],
+    exact: bool,
+    memory: Memory,
+) -> Result<Wanted, Error> {
+    let members = cx.list(&Members(organization), Interest::Any).await?;
+    let mut wanted = Wanted::among(members.iter(), names, exact, memory);
+    wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
+        Ok(settings) => settings.is_some_and(|settings| settings.is_on()),
+        // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
+        Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,
+        Err(error) => return Err(error),
+    };
+    Ok(wanted)
 }

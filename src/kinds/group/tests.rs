@@ -136,17 +136,12 @@ impl Model for CoderGroup {
                 after.group.avatar_url = request.avatar_url.clone().unwrap_or_default();
                 after.group.quota_allowance = request.quota_allowance.unwrap_or_default();
             }
-            Change::Update {
-                name,
-                display_name,
-                avatar_url,
-                quota_allowance,
-            } => {
-                after.group.name = Field::to(name.as_ref()).unwrap_or(after.group.name);
-                after.group.display_name = Field::to(display_name.as_ref()).unwrap_or(after.group.display_name);
-                after.group.avatar_url = Field::to(avatar_url.as_ref()).unwrap_or(after.group.avatar_url);
-                after.group.quota_allowance =
-                    Field::to(quota_allowance.as_ref()).unwrap_or(after.group.quota_allowance);
+            Change::Update(update) => {
+                let request = update.request.clone();
+                after.group.name = request.name.unwrap_or(after.group.name);
+                after.group.display_name = request.display_name.unwrap_or(after.group.display_name);
+                after.group.avatar_url = request.avatar_url.unwrap_or(after.group.avatar_url);
+                after.group.quota_allowance = request.quota_allowance.unwrap_or(after.group.quota_allowance);
             }
             Change::Members(slice) => {
                 // As Coder does: who is added twice, or was no member, makes it refuse the whole.

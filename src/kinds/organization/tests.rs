@@ -101,9 +101,9 @@ impl Model for CoderOrganization {
 
     fn after(_: &Desired, before: Option<Observed>, change: &Change) -> Observed {
         let mut after = before.unwrap_or_else(|| observed("new"));
-        let set = |held: &mut String, field: &Option<Field<String>>| {
-            if let Some(field) = field {
-                held.clone_from(&field.to);
+        let set = |slot: &mut String, value: Option<&String>| {
+            if let Some(value) = value {
+                slot.clone_from(value);
             }
         };
         match change {
@@ -114,16 +114,12 @@ impl Model for CoderOrganization {
                 after.organization.description = request.description.clone().unwrap_or_default();
                 after.organization.icon = request.icon.clone().unwrap_or_default();
             }
-            Change::Update {
-                name,
-                display_name,
-                description,
-                icon,
-            } => {
-                set(&mut after.organization.name, name);
-                set(&mut after.organization.display_name, display_name);
-                set(&mut after.organization.description, description);
-                set(&mut after.organization.icon, icon);
+            Change::Update(update) => {
+                let request = &update.request;
+                set(&mut after.organization.name, request.name.as_ref());
+                set(&mut after.organization.display_name, request.display_name.as_ref());
+                set(&mut after.organization.description, request.description.as_ref());
+                set(&mut after.organization.icon, request.icon.as_ref());
             }
             Change::SetEveryoneQuota(field) => after.everyone_quota = Some(field.to),
             Change::SetSharing(field) => after.sharing = Some(field.to.clone()),
