@@ -283,9 +283,8 @@ pub(super) fn notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
     }
     if status.added_members.len() >= REMEMBERED {
         let message = format!(
-            "this object remembers {} members that it added, and no more: whoever it added beyond that stays when the \
-             list does not name them any more; remove them in Coder, or set memberPolicy: Exact",
-            REMEMBERED
+            "this object remembers {REMEMBERED} members that it added, and no more: whoever it added beyond that stays when the \
+             list does not name them any more; remove them in Coder, or set memberPolicy: Exact"
         );
         notes.push(Note::new(NoteType::MembersStay, message));
     }
