@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
@@ -14,7 +15,7 @@ use crate::engine::cluster::output::{Output, Outputs, Owner};
 use crate::engine::cluster::wake::{Topic, Wakes};
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
-use crate::mirror::{Collection, Freshness, Interest, Snapshot, Waker};
+use crate::mirror::{Collection, Fields, Freshness, Interest, Snapshot, Waker};
 
 /// One pass over one object.
 pub struct Cx<'a> {
@@ -144,6 +145,16 @@ impl Cx<'_> {
             .mirror()
             .snapshot(collection, Freshness::Since(self.since))
             .await?)
+    }
+
+    /// When somebody else last changed that field of an item, as far as the audit log named it lately. For what no list
+    /// shows.
+    #[must_use]
+    pub fn changed_by_others<C: Collection>(&self, collection: &C, id: &str, field: &str) -> Option<Timestamp> {
+        let authors = self.connection.mirror().authors_of(&[(collection.id(), id.to_owned())]);
+        let names = |fields: &Fields| matches!(fields, Fields::Named(fields) if fields.contains(field));
+        let them = authors.into_iter().filter(|author| names(&author.fields));
+        them.map(|author| author.at).max()
     }
 
     /// Coder answered an own write with this item.

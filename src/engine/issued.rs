@@ -95,12 +95,16 @@ pub async fn before(cx: &Cx<'_>, home: &Home) -> Result<Option<String>, Error> {
 /// What the write would meet.
 pub async fn rehearse(cx: &Cx<'_>, home: &Home, rotate: Option<&str>, inherits: bool) -> Result<(), Error> {
     let before = before(cx, home).await?;
-    let content = content(cx, home, SecretString::from("rehearsal"), rotate, inherits);
+    let rehearsed = (SecretString::from("rehearsal"), None);
+    let content = content(cx, home, rehearsed, rotate, inherits);
     let write = Write::Rehearse;
     cx.outputs
         .write(&cx.owner, &home.place, before.as_deref(), &content, write)
         .await
 }
+
+/// A value that Coder just showed, and when it made it by its own clock, if it says so.
+pub type Shown = (SecretString, Option<Timestamp>);
 
 /// Puts a value that Coder just showed into the Secret. `before` is what was there when Coder was asked.
 ///
@@ -109,12 +113,12 @@ pub async fn rehearse(cx: &Cx<'_>, home: &Home, rotate: Option<&str>, inherits: 
 pub async fn keep(
     cx: &Cx<'_>,
     home: &Home,
-    value: SecretString,
+    shown: Shown,
     rotate: Option<&str>,
     inherits: bool,
     before: Option<&str>,
 ) -> Result<(), Error> {
-    let content = content(cx, home, value, rotate, inherits);
+    let content = content(cx, home, shown, rotate, inherits);
     cx.outputs
         .write(&cx.owner, &home.place, before, &content, Write::Really)
         .await
@@ -170,10 +174,10 @@ pub async fn settle(cx: &Cx<'_>, home: &Home, id: &str, rotate: Option<&str>) ->
     Ok(())
 }
 
-fn content(cx: &Cx<'_>, home: &Home, value: SecretString, rotate: Option<&str>, inherits: bool) -> Content {
-    let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
+fn content(cx: &Cx<'_>, home: &Home, (value, at): Shown, rotate: Option<&str>, inherits: bool) -> Content {
+    let at = at.unwrap_or_else(Timestamp::now);
     let mut annotations = BTreeMap::from([
-        (ISSUED_AT.to_owned(), now),
+        (ISSUED_AT.to_owned(), at.to_string()),
         (ISSUED_FOR.to_owned(), cx.owner.reference.uid.clone()),
         (VALUE_SHA256.to_owned(), output::digest(&value)),
     ]);

@@ -10,17 +10,20 @@ use std::fmt;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
-use url::Url;
 
 use super::field::{Differences, Field};
 use crate::api::{CoderWorkspaceProxy, NoteType, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
-use crate::coder::{self, CreateProxy, ProxyId, ProxyWithToken, UpdateProxy};
+use crate::coder::{self, CreateProxy, ProxyId, UpdateProxy};
 use crate::engine;
 use crate::engine::cluster::output::Place;
 use crate::engine::issued::{self, Home, Issued};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::Proxies;
 use crate::metrics::Samples;
+
+mod token;
+
+pub use token::Why;
 
 /// The key of the token, unless the spec names another.
 const TOKEN_KEY: &str = "CODER_PROXY_SESSION_TOKEN";
@@ -41,6 +44,8 @@ pub struct Desired {
     pub(super) handled: Option<String>,
     /// Whether there is to be a token without anybody asking: not for a proxy that was taken over.
     pub(super) expects_token: bool,
+    /// Whether the object is changed and set back again and again.
+    pub(super) fought_over: bool,
 }
 
 impl Desired {
@@ -56,6 +61,8 @@ pub struct Observed {
     pub(super) proxy: coder::WorkspaceProxy,
     /// The token in the Secret, if it is this proxy's.
     pub(super) token: Option<Issued>,
+    /// Whether somebody else ended it.
+    pub(super) ended: bool,
 }
 
 /// One call.
@@ -73,10 +80,7 @@ pub enum Change {
         icon: Option<Field<String>>,
     },
     /// The same with `regenerate_token`; the token goes into the Secret.
-    IssueToken {
-        /// Whether somebody asked for it.
-        asked: bool,
-    },
+    IssueToken(Why),
     /// No call: the Secret as it shall be, with the token that there is.
     SettleSecret,
 }
@@ -90,12 +94,7 @@ impl fmt::Display for Change {
                 display_name,
                 icon,
             } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).fmt(f),
-            Self::IssueToken { asked: true } => {
-                f.write_str("issue a new token as asked: running proxies need the new Secret and a restart")
-            }
-            Self::IssueToken { asked: false } => f.write_str(
-                "issue a new token, the Secret had lost it: running proxies need the new Secret and a restart",
-            ),
+            Self::IssueToken(why) => why.fmt(f),
             Self::SettleSecret => f.write_str("bring the Secret up to date, with the same token"),
         }
     }
@@ -114,11 +113,8 @@ impl engine::remote::Change<CoderWorkspaceProxy> for Change {
                 display_name,
                 icon,
             } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).deviations(),
-            Self::IssueToken { asked: false } => vec![Deviation {
-                field: "tokenSecret",
-                text: "tokenSecret lost its token (running proxies need the new Secret and a restart)".to_owned(),
-            }],
-            Self::IssueToken { asked: true } | Self::SettleSecret => Vec::new(),
+            Self::IssueToken(why) => why.deviation().into_iter().collect(),
+            Self::SettleSecret => Vec::new(),
         }
     }
 }
@@ -150,7 +146,10 @@ impl Remote for CoderWorkspaceProxy {
         let home = Home {
             previous: previous.filter(|was| *was != place),
             place,
-            beside: BTreeMap::from([(URL_KEY.to_owned(), access_url(cx, spec.primary_access_url.as_deref()))]),
+            beside: BTreeMap::from([(
+                URL_KEY.to_owned(),
+                token::access_url(cx, spec.primary_access_url.as_deref()),
+            )]),
         };
         // Found out about before anything is compared with it.
         issued::before(cx, &home).await?;
@@ -174,6 +173,7 @@ impl Remote for CoderWorkspaceProxy {
             rotate,
             handled,
             expects_token: origin == Some(Origin::Created) || pending || issued,
+            fought_over: status.is_some_and(|status| status.common.is_true(NoteType::DriftRepeats.as_str())),
         })
     }
 
@@ -203,7 +203,10 @@ impl Remote for CoderWorkspaceProxy {
             Some(desired) => issued::find(cx, &desired.home, &proxy.id.to_string()).await?,
             None => None,
         };
-        Ok(Some(Observed { proxy, token }))
+        let ended = token
+            .as_ref()
+            .is_some_and(|token| token::is_ended(cx, &proxy.id.to_string(), token));
+        Ok(Some(Observed { proxy, token, ended }))
     }
 
     fn plan(desired: &Desired, observed: Option<&Observed>) -> Vec<Change> {
@@ -214,15 +217,17 @@ impl Remote for CoderWorkspaceProxy {
             home: _,
             rotate: _,
             handled: _,
-            expects_token,
+            expects_token: _,
+            fought_over: _,
         } = desired;
-        let Some(Observed { proxy, token }) = observed else {
+        let Some(observed) = observed else {
             return vec![Change::Create(CreateProxy {
                 name: name.clone(),
                 display_name: display_name.clone(),
                 icon: icon.clone(),
             })];
         };
+        let Observed { proxy, token, ended: _ } = observed;
         let name = Field::differing(Some(name), &proxy.name);
         let display_name = Field::differing(Some(display_name), &proxy.display_name);
         let icon = Field::differing(Some(icon), &proxy.icon_url);
@@ -234,12 +239,10 @@ impl Remote for CoderWorkspaceProxy {
                 icon,
             });
         }
-        let asked = desired.asks(token.as_ref());
-        match token {
-            None if asked || *expects_token => changes.push(Change::IssueToken { asked: !*expects_token }),
-            Some(_) if asked => changes.push(Change::IssueToken { asked: true }),
-            Some(token) if !token.settled => changes.push(Change::SettleSecret),
-            Some(_) | None => {}
+        match (Why::of(desired, observed), token) {
+            (Some(why), _) => changes.push(Change::IssueToken(why)),
+            (None, Some(token)) if !token.settled => changes.push(Change::SettleSecret),
+            (None, _) => {}
         }
         changes
     }
@@ -254,7 +257,7 @@ impl Remote for CoderWorkspaceProxy {
     async fn rehearse(cx: &Cx<'_>, desired: &Desired, change: &Change) -> Result<(), Error> {
         let inherits = match change {
             Change::Create(_) => false,
-            Change::IssueToken { .. } => true,
+            Change::IssueToken(_) => true,
             Change::Update { .. } | Change::SettleSecret => return Ok(()),
         };
         issued::rehearse(cx, &desired.home, desired.rotate.as_deref(), inherits).await
@@ -270,7 +273,7 @@ impl Remote for CoderWorkspaceProxy {
             (Change::Create(request), _) => {
                 let before = issued::before(cx, &desired.home).await?;
                 let made = cx.coder().create_proxy(request).await?;
-                keep(cx, desired, made, false, before.as_deref()).await
+                token::keep(cx, desired, made, false, before.as_deref()).await
             }
             (_, None) => Err(Error::Superseded),
             (Change::Update { .. }, Some(observed)) => {
@@ -282,13 +285,13 @@ impl Remote for CoderWorkspaceProxy {
                     ..observed.clone()
                 })
             }
-            (Change::IssueToken { .. }, Some(observed)) => {
+            (Change::IssueToken(_), Some(observed)) => {
                 let before = issued::before(cx, &desired.home).await?;
                 let answer = cx
                     .coder()
                     .regenerate_proxy_token(&request(desired, observed.proxy.id))
                     .await?;
-                keep(cx, desired, answer, true, before.as_deref()).await
+                token::keep(cx, desired, answer, true, before.as_deref()).await
             }
             (Change::SettleSecret, Some(observed)) => {
                 let id = observed.proxy.id.to_string();
@@ -302,7 +305,7 @@ impl Remote for CoderWorkspaceProxy {
     }
 
     fn report(desired: &Desired, observed: &Observed, status: &mut WorkspaceProxyStatus, _: Timestamp) -> Report {
-        let Observed { proxy, token } = observed;
+        let Observed { proxy, token, ended } = observed;
         status.id = Some(proxy.id.to_string());
         status.name = Some(proxy.name.clone());
         status.healthy = Some(proxy.healthy);
@@ -310,7 +313,9 @@ impl Remote for CoderWorkspaceProxy {
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
         status.version = Some(proxy.version.clone()).filter(|version| !version.is_empty());
         if let Some(token) = token {
-            status.token_issued_at = token.at.filter(|_| token.for_us).map(Time);
+            // In whole seconds, as a status shows it.
+            let at = token.at.filter(|_| token.for_us);
+            status.token_issued_at = at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(Time);
             if token.settled {
                 let Place { name, key } = desired.home.place.clone();
                 status.token_secret = Some(TokenSecret { name, key });
@@ -320,13 +325,12 @@ impl Remote for CoderWorkspaceProxy {
             status.last_handled_rotate.clone_from(&desired.rotate);
         }
         let mut report = Report::default();
-        if token.is_none() && !desired.expects_token {
-            let message = format!(
-                "taken over: its token is known only to whoever created it; the annotation {} issues a new one, which \
-                 ends the old one",
-                annotation::ROTATE
-            );
+        let works = token.is_some() && !ended;
+        if !works && !desired.expects_token {
+            let message = token::not_issued(*ended);
             report.notes.push(Note::new(NoteType::TokenNotIssued, message));
+        } else if *ended && desired.fought_over {
+            report.unmet = Some(token::fought_over());
         }
         report
     }
@@ -396,35 +400,6 @@ fn request(desired: &Desired, id: ProxyId) -> UpdateProxy {
         display_name: desired.display_name.clone(),
         icon: desired.icon.clone(),
     }
-}
-
-/// By which URL proxies reach the deployment: as the spec says, or as the deployment says, or as the operator reaches it.
-fn access_url(cx: &Cx<'_>, given: Option<&str>) -> String {
-    let usable = |url: &&str| Url::parse(url).is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
-    given
-        .or_else(|| Some(cx.connection.access_url.as_str()).filter(usable))
-        .unwrap_or(cx.connection.link.url.as_str())
-        .trim_end_matches('/')
-        .to_owned()
-}
-
-/// Puts the token that Coder just showed into the Secret.
-async fn keep(
-    cx: &Cx<'_>,
-    desired: &Desired,
-    answer: ProxyWithToken,
-    inherits: bool,
-    before: Option<&str>,
-) -> Result<Observed, Error> {
-    let proxy = Proxies::without_volatile(answer.proxy);
-    cx.put(&Proxies, proxy.clone());
-    let Some(token) = answer.proxy_token else {
-        return Err(Error::NotConverging("Coder answered without a token".to_owned()));
-    };
-    let Desired { home, rotate, .. } = desired;
-    issued::keep(cx, home, token, rotate.as_deref(), inherits, before).await?;
-    let token = issued::find(cx, home, &proxy.id.to_string()).await?;
-    Ok(Observed { proxy, token })
 }
 
 #[cfg(test)]

@@ -5,9 +5,11 @@ mod availability;
 mod correction;
 mod dependents;
 mod idle;
+mod late;
 mod log;
 mod operators;
 mod own;
+mod tokens;
 mod unchanged;
 
 use coder_operator::api::instance::Feed;

@@ -23,6 +23,7 @@ fn desired(name: &str) -> Desired {
         rotate: None,
         handled: None,
         expects_token: true,
+        fought_over: false,
     }
 }
 
@@ -62,16 +63,19 @@ impl Model for CoderWorkspaceProxy {
             few_names(),
             option::of(few_names()),
             option::of(few_names()),
-            any::<bool>(),
+            any::<(bool, bool)>(),
         )
-            .prop_map(|(name, display_name, icon, rotate, handled, expects_token)| Desired {
-                display_name,
-                icon,
-                rotate,
-                handled,
-                expects_token,
-                ..desired(&name)
-            })
+            .prop_map(
+                |(name, display_name, icon, rotate, handled, (expects_token, fought_over))| Desired {
+                    display_name,
+                    icon,
+                    rotate,
+                    handled,
+                    expects_token,
+                    fought_over,
+                    ..desired(&name)
+                },
+            )
             .boxed()
     }
 
@@ -82,9 +86,10 @@ impl Model for CoderWorkspaceProxy {
             for_us: true,
             settled,
         });
-        (few_names(), few_names(), few_names(), option::of(token))
-            .prop_map(|(name, display_name, icon, token)| Observed {
+        (few_names(), few_names(), few_names(), option::of(token), any::<bool>())
+            .prop_map(|(name, display_name, icon, token, ended)| Observed {
                 proxy: proxy(&name, &display_name, &icon),
+                ended: ended && token.is_some(),
                 token,
             })
             .boxed()
@@ -108,13 +113,15 @@ impl Model for CoderWorkspaceProxy {
             (Change::Create(request), _) => Observed {
                 proxy: proxy(&request.name, &request.display_name, &request.icon),
                 token: Some(issued(desired)),
+                ended: false,
             },
             (Change::Update { .. }, Some(before)) => Observed {
                 proxy: proxy(&desired.name, &desired.display_name, &desired.icon),
                 ..before
             },
-            (Change::IssueToken { .. }, Some(before)) => Observed {
+            (Change::IssueToken(_), Some(before)) => Observed {
                 token: Some(issued(desired)),
+                ended: false,
                 ..before
             },
             (Change::SettleSecret, Some(before)) => {
@@ -131,12 +138,10 @@ fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
     let held = Observed {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: None,
+        ended: false,
     };
     let plan = CoderWorkspaceProxy::plan(&desired("paris"), Some(&held));
-    assert!(
-        matches!(plan.as_slice(), [Change::IssueToken { asked: false }]),
-        "{plan:?}"
-    );
+    assert!(matches!(plan.as_slice(), [Change::IssueToken(Why::Lost)]), "{plan:?}");
     let adopted = Desired {
         expects_token: false,
         ..desired("paris")
@@ -153,12 +158,10 @@ fn a_new_annotation_means_a_new_token_once() {
     let mut held = Observed {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: Some(issued(&desired("paris"))),
+        ended: false,
     };
     let plan = CoderWorkspaceProxy::plan(&asked, Some(&held));
-    assert!(
-        matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
-        "{plan:?}"
-    );
+    assert!(matches!(plan.as_slice(), [Change::IssueToken(Why::Asked)]), "{plan:?}");
     held.token = Some(issued(&asked));
     assert!(CoderWorkspaceProxy::plan(&asked, Some(&held)).is_empty());
 }
@@ -174,6 +177,7 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
     let mut held = Observed {
         proxy: proxy("paris", "Paris", "/x.png"),
         token: None,
+        ended: false,
     };
     assert!(CoderWorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
     held.token = Some(issued(&desired("paris")));
@@ -185,10 +189,7 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
     for token in [None, held.token.clone()] {
         held.token = token;
         let plan = CoderWorkspaceProxy::plan(&asked, Some(&held));
-        assert!(
-            matches!(plan.as_slice(), [Change::IssueToken { asked: true }]),
-            "{plan:?}"
-        );
+        assert!(matches!(plan.as_slice(), [Change::IssueToken(Why::Asked)]), "{plan:?}");
     }
 }
 
@@ -203,8 +204,49 @@ fn an_annotation_from_before_the_adoption_is_noted_before_the_first_call() {
     let held = Observed {
         proxy: proxy("paris", "By hand", "/x.png"),
         token: None,
+        ended: false,
     };
     let mut status = WorkspaceProxyStatus::default();
     CoderWorkspaceProxy::prepare(&taken_over, &held, &mut status);
     assert_eq!(status.last_handled_rotate.as_deref(), Some("1"));
+}
+
+#[test]
+fn a_token_that_somebody_else_ended_is_issued_anew_unless_the_proxy_was_taken_over_or_is_fought_over() {
+    let held = Observed {
+        proxy: proxy("paris", "Paris", "/x.png"),
+        token: Some(issued(&desired("paris"))),
+        ended: true,
+    };
+    let plan = |desired: &Desired| CoderWorkspaceProxy::plan(desired, Some(&held));
+    let plan_of_created = plan(&desired("paris"));
+    assert!(
+        matches!(plan_of_created.as_slice(), [Change::IssueToken(Why::Ended)]),
+        "{plan_of_created:?}"
+    );
+    let report = |desired: &Desired| {
+        let mut status = WorkspaceProxyStatus::default();
+        CoderWorkspaceProxy::report(desired, &held, &mut status, Timestamp::UNIX_EPOCH)
+    };
+    let taken_over = Desired {
+        expects_token: false,
+        ..desired("paris")
+    };
+    assert!(plan(&taken_over).is_empty());
+    let said = report(&taken_over).notes;
+    assert_eq!(said.first().map(|note| note.type_), Some(NoteType::TokenNotIssued));
+    assert!(said[0].message.contains("ended in Coder"), "{said:?}");
+
+    let mut fought_over = Desired {
+        fought_over: true,
+        ..desired("paris")
+    };
+    assert!(plan(&fought_over).is_empty());
+    assert_eq!(report(&fought_over).unmet.unwrap().reason(), Reason::Conflict);
+    fought_over.rotate = Some("again".into());
+    let asked = plan(&fought_over);
+    assert!(
+        matches!(asked.as_slice(), [Change::IssueToken(Why::Asked)]),
+        "{asked:?}"
+    );
 }
