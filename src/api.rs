@@ -11,13 +11,17 @@ pub mod common;
 pub mod duration;
 pub mod group;
 pub mod group_sync;
+pub mod in_organization;
 pub mod instance;
 pub mod kind;
 pub mod license;
 pub mod note;
 pub mod organization;
+pub mod organization_sync;
+pub mod role_sync;
 pub mod rules;
 pub mod status;
+pub mod sync;
 pub mod workspace_proxy;
 
 pub use common::{
@@ -26,6 +30,7 @@ pub use common::{
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus};
 pub use group_sync::{CoderGroupSync, GroupSyncSpec, GroupSyncStatus};
+pub use in_organization::{FoundOrganization, InOrganization};
 pub use instance::{
     Access, CoderInstance, Defaults, InstanceSpec, InstanceStatus, Overrides, OverridingDeletionPolicy,
 };
@@ -33,7 +38,10 @@ pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Sco
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use note::NoteType;
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
+pub use organization_sync::{CoderOrganizationSync, OrganizationSyncSpec, OrganizationSyncStatus};
+pub use role_sync::{CoderRoleSync, RoleSyncSpec, RoleSyncStatus};
 pub use status::{CommonStatus, Origin, PendingCreation};
+pub use sync::SyncStatus;
 pub use workspace_proxy::{CoderWorkspaceProxy, TokenSecret, WorkspaceProxySpec, WorkspaceProxyStatus};
 
 /// The API group of every kind, also the prefix of annotations and of the finalizer.

@@ -5,8 +5,8 @@
 //!   answer), `breaker` (a dead server), `observer` (metrics).
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
-//!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `group_sync`, `workspace_sharing`, `provisioner_key`,
-//!   `template`, `role`, `audit`, `api_key`.
+//!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `idp_sync` (`group_sync`, `role_sync`, `organization_sync`),
+//!   `workspace_sharing`, `provisioner_key`, `template`, `role`, `audit`, `api_key`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
 //!
@@ -28,6 +28,7 @@ mod error;
 mod group;
 mod group_sync;
 mod hangs;
+mod idp_sync;
 mod ids;
 mod jwt;
 mod license;
@@ -35,11 +36,13 @@ mod limits;
 mod observer;
 mod organization;
 mod organization_member;
+mod organization_sync;
 mod path;
 mod patience;
 mod provisioner_key;
 mod reach;
 mod role;
+mod role_sync;
 mod template;
 mod transport;
 mod user;
@@ -59,16 +62,19 @@ pub use entitlements::{Entitlement, Entitlements, Feature};
 pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
+pub use idp_sync::{IdpSync, SyncMapping};
 pub use ids::{DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProxyId, UserId};
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
 pub use observer::{CallInfo, Observer};
 pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::OrganizationMember;
+pub use organization_sync::OrganizationSyncSettings;
 pub use path::Method;
 use path::Path;
 pub use provisioner_key::ProvisionerKey;
 pub use role::OrganizationRole;
+pub use role_sync::RoleSyncSettings;
 pub use template::Template;
 pub use user::{LoginType, RoleName, User, UserStatus};
 pub use workspace_proxy::{

@@ -10,13 +10,18 @@ pub mod group;
 pub mod group_sync;
 pub mod license;
 pub mod organization;
+pub mod organization_sync;
 mod parent;
 #[cfg(test)]
 mod properties;
-mod sync;
+pub mod role_sync;
+pub mod sync;
 pub mod workspace_proxy;
 
-use crate::api::{CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
+use crate::api::{
+    CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationSync, CoderRoleSync,
+    CoderWorkspaceProxy,
+};
 use crate::engine::Remote;
 
 /// Does something with every kind.
@@ -31,5 +36,7 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderOrganization>();
     visitor.visit::<CoderGroup>();
     visitor.visit::<CoderGroupSync>();
+    visitor.visit::<CoderRoleSync>();
+    visitor.visit::<CoderOrganizationSync>();
     visitor.visit::<CoderWorkspaceProxy>();
 }

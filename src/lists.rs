@@ -4,14 +4,14 @@
 //! An entry is shown to every list that is in use ([`Collection::LOG`]); only what concerns lists of all sorts alike
 //! stands here.
 
-mod custom_roles;
 mod entry;
-mod group_sync;
 mod groups;
+mod idp_sync;
 mod licenses;
 mod members;
 mod organizations;
 mod provisioner_keys;
+mod roles;
 mod roster;
 mod setting;
 mod standing;
@@ -19,13 +19,13 @@ mod templates;
 mod workspace_proxies;
 mod workspace_sharing;
 
-pub use custom_roles::CustomRoles;
-pub use group_sync::GroupSync;
 pub use groups::{GroupItem, Groups};
+pub use idp_sync::{GroupSync, RoleSync, Synced};
 pub use licenses::{LicenseItem, Licenses};
 pub use members::{MemberItem, Members};
 pub use organizations::Organizations;
 pub use provisioner_keys::ProvisionerKeys;
+pub use roles::Roles;
 pub use roster::Roster;
 pub use setting::{Entries, SETTING, Setting};
 pub use standing::Standing;

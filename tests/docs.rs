@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderWorkspaceProxy, NoteType, Object,
-    annotation,
+    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderOrganizationSync, CoderRoleSync,
+    CoderWorkspaceProxy, NoteType, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -154,6 +154,8 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderOrganization::KIND => keeps_every_field::<CoderOrganization>(&object),
             CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),
             CoderGroupSync::KIND => keeps_every_field::<CoderGroupSync>(&object),
+            CoderRoleSync::KIND => keeps_every_field::<CoderRoleSync>(&object),
+            CoderOrganizationSync::KIND => keeps_every_field::<CoderOrganizationSync>(&object),
             CoderWorkspaceProxy::KIND => keeps_every_field::<CoderWorkspaceProxy>(&object),
             other => panic!("there is no kind {other}"),
         }

@@ -6,11 +6,12 @@ use kube::{CustomResource, KubeSchema, ResourceExt};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-use super::common::{CommonSpec, ObjectRef, Policy};
-use super::group::organization_reference;
+use super::common::{CommonSpec, Policy};
+use super::in_organization::{FoundOrganization, InOrganization};
 use super::kind::{Reference, Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
+use super::sync::{SyncStatus, mapping_schema};
 
 /// The group sync of an organization. It always exists in Coder, one for each organization, and acts when people sign in.
 ///
@@ -41,23 +42,16 @@ use super::status::CommonStatus;
     validation = rules::one_organization(),
     validation = Rule::new("has(self.field) || has(self.regexFilter) || has(self.autoCreateMissingGroups) || has(self.mapping)")
         .message("set at least one of field, regexFilter, autoCreateMissingGroups and mapping"),
-    validation = Rule::new("!has(self.mappingPolicy) || has(self.mapping)")
-        .message("mappingPolicy says how to treat mapping: set mapping, or remove mappingPolicy")
+    validation = rules::mapping_policy()
 )]
 pub struct GroupSyncSpec {
     /// Instance, mode and policies.
     #[serde(flatten)]
     pub common: CommonSpec,
 
-    /// The `CoderOrganization` whose groups follow. Waited for. May be named in another way, and not be another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization_ref: Option<ObjectRef>,
-
-    /// The organization by Coder's own name or id, or `default`. As `organizationRef`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 36))]
-    #[x_kube(validation = rules::organization())]
-    pub organization: Option<String>,
+    /// The organization whose groups follow.
+    #[serde(flatten)]
+    pub place: InOrganization,
 
     /// The claim of the identity provider that lists a user's groups; `""` switches the sync off. Absent = unmanaged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -79,7 +73,7 @@ pub struct GroupSyncSpec {
     /// name of a group* puts people into that group without any mapping, unless the value is mapped: then only the mapping
     /// counts. A claim one of whose groups is not there yet is left as it is and named in `status.pendingMapping`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(schema_with = "mapping_schema")]
+    #[schemars(schema_with = "groups_schema")]
     pub mapping: Option<BTreeMap<String, Vec<String>>>,
 
     /// `Exact`: this mapping and no other. `AtLeast`: these entries, others may be there; what this object put there and no
@@ -88,21 +82,9 @@ pub struct GroupSyncSpec {
     pub mapping_policy: Option<Policy>,
 }
 
-fn mapping_schema(_: &mut SchemaGenerator) -> Schema {
-    json_schema!({
-        "type": "object",
-        "maxProperties": 500,
-        "additionalProperties": {
-            "type": "array",
-            "maxItems": 50,
-            "x-kubernetes-list-type": "set",
-            "items": { "type": "string", "minLength": 1, "maxLength": 255 },
-        },
-        "x-kubernetes-validations": [{
-            "rule": "self.all(claim, claim.size() >= 1 && claim.size() <= 256)",
-            "message": "claim values must have 1 to 256 characters",
-        }],
-    })
+fn groups_schema(_: &mut SchemaGenerator) -> Schema {
+    // The identity provider makes groups of such names as `/platform/devs`.
+    mapping_schema(&json_schema!({ "type": "string", "minLength": 1, "maxLength": 255 }))
 }
 
 /// What the operator knows of the group sync.
@@ -112,27 +94,12 @@ pub struct GroupSyncStatus {
     /// Conditions and what all kinds share.
     #[serde(flatten)]
     pub common: CommonStatus,
-    /// Coder's id of the organization: there is one group sync in each.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization_id: Option<String>,
-    /// Name of the organization.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization: Option<String>,
-    /// The claim, at the last look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub field: Option<String>,
-    /// How many claim values are mapped, at the last look.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub claims: Option<i64>,
-    /// Entries whose group is not there yet, as `claim: group`; the first 100.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub pending_mapping: Vec<String>,
-    /// The fields that this object manages, or did and left behind.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub managed: Vec<String>,
-    /// With `mappingPolicy: AtLeast`, what this object put into the mapping: claim values and the ids of groups.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub entries: BTreeMap<String, Vec<String>>,
+    /// The organization: there is one group sync in each.
+    #[serde(flatten)]
+    pub place: FoundOrganization,
+    /// What is known of it.
+    #[serde(flatten)]
+    pub sync: SyncStatus,
 }
 
 kind!(CoderGroupSync, Scope::Administration, GroupSyncStatus, references => [super::CoderOrganization]);
@@ -140,10 +107,6 @@ kind!(CoderGroupSync, Scope::Administration, GroupSyncStatus, references => [sup
 impl CoderGroupSync {
     /// The organization that it points at.
     fn references(&self) -> Vec<Reference> {
-        let own = self.namespace().unwrap_or_default();
-        let reference = self.spec.organization_ref.iter();
-        reference
-            .map(|reference| organization_reference(reference, &own))
-            .collect()
+        self.spec.place.references(&self.namespace().unwrap_or_default())
     }
 }

@@ -16,6 +16,8 @@ use super::status::CommonStatus;
 pub enum Scope {
     /// One for the whole deployment: organizations, licences, proxies.
     Deployment,
+    /// The same, about users: who manages users manages it as well.
+    Users,
     /// Inside one organization: groups.
     Organization,
     /// Inside one organization, and deciding who may do what there: settings, roles, keys. As a deployment-wide kind, it can

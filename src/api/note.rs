@@ -12,6 +12,8 @@ pub enum NoteType {
     Expiring,
     /// What Coder says against the licences of the deployment.
     LicenseWarning,
+    /// A setting takes everybody out of all organizations.
+    LocksOut,
     /// The identity provider overwrites the members.
     MembersOverridden,
     /// Members who are not there yet.

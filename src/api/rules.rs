@@ -4,6 +4,7 @@
 //! never derived silently, an unsuitable `metadata.name` asks for `spec.name`.
 
 use kube::core::Rule;
+use schemars::{Schema, json_schema};
 
 /// The longest name of an organization, user or template, in bytes.
 pub const NAME_MAX: usize = 32;
@@ -77,6 +78,17 @@ pub fn one_organization() -> Rule {
 pub fn organization() -> Rule {
     Rule::new("self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
         .message("must be the name or the id of an organization in Coder, or \"default\"")
+}
+
+/// What says how to read a mapping needs one.
+pub fn mapping_policy() -> Rule {
+    Rule::new("!has(self.mappingPolicy) || has(self.mapping)")
+        .message("mappingPolicy says how to treat mapping: set mapping, or remove mappingPolicy")
+}
+
+/// The name of a role, as Coder stores it. A pattern of the schema: as a rule it would cost too much in long lists.
+pub fn role_name_schema() -> Schema {
+    json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$" })
 }
 
 /// A pattern that Coder can read. CEL has the same syntax (RE2): evaluating a wrong one is an error, which refuses it.

@@ -27,6 +27,9 @@ pub struct AuditEntry {
     pub resource_type: String,
     /// Id of what was changed; for a member the user's.
     pub resource_id: Uuid,
+    /// What it was called: some things have no id that shows anywhere else.
+    #[serde(default, deserialize_with = "null_default")]
+    pub resource_target: String,
     /// `create`, `write`, `delete`, ….
     #[serde(default, deserialize_with = "null_default")]
     pub action: String,

@@ -3,15 +3,14 @@
 //! While `field` is not empty, the members of OIDC users are overwritten at their next login: group members should
 //! not be managed here as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::{Value, json};
 
-use super::{Client, Error, GroupId, Method, OrganizationId, Path, wire::null_default};
-
-const SETTINGS: &str = "/organizations/{organization}/settings/idpsync/groups";
-const CONFIG: &str = "/organizations/{organization}/settings/idpsync/groups/config";
-const MAPPING: &str = "/organizations/{organization}/settings/idpsync/groups/mapping";
+use super::GroupId;
+use super::idp_sync::{IdpSync, SyncMapping, mapping};
+use super::wire::null_default;
 
 /// How groups follow the identity provider.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
@@ -19,13 +18,12 @@ pub struct GroupSyncSettings {
     /// The claim that lists a user's groups; empty = off.
     #[serde(default, deserialize_with = "null_default")]
     pub field: String,
-    /// From the claim's value to groups. The groups need not exist. Emptied entries, which the server keeps as `[]` or
-    /// `null` (recording 06), are left out.
+    /// From the claim's value to groups.
     #[serde(default, deserialize_with = "mapping")]
-    pub mapping: BTreeMap<String, BTreeSet<GroupId>>,
-    /// Which values count (RE2). An empty one is a pattern that matches everything, none is no pattern.
-    #[serde(default)]
-    pub regex_filter: Option<String>,
+    pub mapping: SyncMapping<GroupId>,
+    /// Which values count (RE2). An empty pattern and none mean the same; none is sent.
+    #[serde(default, deserialize_with = "null_default", serialize_with = "none_if_empty")]
+    pub regex_filter: String,
     /// Make a group for every value that has none.
     #[serde(default, deserialize_with = "null_default")]
     pub auto_create_missing_groups: bool,
@@ -41,87 +39,53 @@ impl GroupSyncSettings {
     pub fn is_on(&self) -> bool {
         !self.field.is_empty()
     }
-}
 
-fn mapping<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, BTreeSet<GroupId>>, D::Error> {
-    let raw = Option::<BTreeMap<String, Option<BTreeSet<GroupId>>>>::deserialize(deserializer)?.unwrap_or_default();
-    let entries = raw
-        .into_iter()
-        .map(|(claim, groups)| (claim, groups.unwrap_or_default()));
-    Ok(entries.filter(|(_, groups)| !groups.is_empty()).collect())
-}
-
-impl Client {
-    /// The settings of an organization; they always exist.
-    pub async fn group_sync(&self, organization: OrganizationId) -> Result<GroupSyncSettings, Error> {
-        self.get(Path::new(SETTINGS).segment(organization)).await
-    }
-
-    /// Replaces all of them, the legacy mapping too.
-    pub async fn update_group_sync(
-        &self,
-        organization: OrganizationId,
-        settings: &GroupSyncSettings,
-    ) -> Result<GroupSyncSettings, Error> {
-        self.call(Method::Patch, Path::new(SETTINGS).segment(organization), Some(settings))
-            .await
-    }
-
-    /// Replaces all but the mapping. Unsupported before v2.20.
-    pub async fn update_group_sync_config(
-        &self,
-        organization: OrganizationId,
-        settings: &GroupSyncSettings,
-    ) -> Result<GroupSyncSettings, Error> {
-        let body = ConfigBody {
-            field: &settings.field,
-            regex_filter: settings.regex_filter.as_deref(),
-            auto_create_missing_groups: settings.auto_create_missing_groups,
-        };
-        self.call(Method::Patch, Path::new(CONFIG).segment(organization), Some(&body))
-            .await
-    }
-
-    /// Adds entries to the mapping and removes some; removing wins. Unsupported before v2.20.
-    pub async fn update_group_sync_mapping(
-        &self,
-        organization: OrganizationId,
-        add: &[(String, GroupId)],
-        remove: &[(String, GroupId)],
-    ) -> Result<GroupSyncSettings, Error> {
-        let entries = |pairs: &[(String, GroupId)]| {
-            let entry = |(given, gets): &(String, GroupId)| Entry {
-                given: given.clone(),
-                gets: *gets,
-            };
-            pairs.iter().map(entry).collect()
-        };
-        let body = MappingBody {
-            add: entries(add),
-            remove: entries(remove),
-        };
-        self.call(Method::Patch, Path::new(MAPPING).segment(organization), Some(&body))
-            .await
+    fn pattern(&self) -> Option<&str> {
+        Some(&*self.regex_filter).filter(|pattern| !pattern.is_empty())
     }
 }
 
-#[derive(Serialize)]
-struct ConfigBody<'a> {
-    field: &'a str,
-    regex_filter: Option<&'a str>,
-    auto_create_missing_groups: bool,
+impl IdpSync for GroupSyncSettings {
+    type Target = GroupId;
+    const NAME: &'static str = "group_sync";
+    const LOGGED: &'static str = "idp_sync_settings_group";
+    const SETTINGS: &'static str = "/organizations/{organization}/settings/idpsync/groups";
+    const CONFIG: &'static str = "/organizations/{organization}/settings/idpsync/groups/config";
+    const MAPPING: &'static str = "/organizations/{organization}/settings/idpsync/groups/mapping";
+
+    fn initial() -> Self {
+        Self::default()
+    }
+
+    fn claim(&self) -> &str {
+        &self.field
+    }
+
+    fn mapping(&self) -> &SyncMapping<GroupId> {
+        &self.mapping
+    }
+
+    fn mapping_mut(&mut self) -> &mut SyncMapping<GroupId> {
+        &mut self.mapping
+    }
+
+    fn config(&self) -> Value {
+        json!({
+            "field": self.field,
+            "regex_filter": self.pattern(),
+            "auto_create_missing_groups": self.auto_create_missing_groups,
+        })
+    }
+
+    fn has_more_than_can_be_written(&self) -> bool {
+        !self.legacy_group_name_mapping.is_empty()
+    }
 }
 
-#[derive(Serialize)]
-struct MappingBody {
-    add: Vec<Entry>,
-    remove: Vec<Entry>,
-}
-
-#[derive(Serialize)]
-struct Entry {
-    given: String,
-    gets: GroupId,
+fn none_if_empty<S: Serializer>(pattern: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    Some(pattern)
+        .filter(|pattern| !pattern.is_empty())
+        .serialize(serializer)
 }
 
 #[cfg(test)]
@@ -138,6 +102,13 @@ mod tests {
         );
         assert_eq!(read(r#"{"mapping":{"a":null,"b":[]}}"#), off);
         assert!(!off.is_on() && read(r#"{"field":"groups"}"#).is_on());
-        assert_eq!(read(r#"{"regex_filter":""}"#).regex_filter.as_deref(), Some(""));
+    }
+
+    #[test]
+    fn an_empty_pattern_is_none_and_none_is_sent() {
+        let off: GroupSyncSettings = serde_json::from_str(r#"{"regex_filter":""}"#).unwrap();
+        assert_eq!(off, GroupSyncSettings::default());
+        assert_eq!(serde_json::to_value(&off).unwrap()["regex_filter"], Value::Null);
+        assert_eq!(off.config()["regex_filter"], Value::Null);
     }
 }

@@ -57,23 +57,22 @@ pub(super) fn roles_note(engine: &Engine, instance: &ObjectKey, user: &User) -> 
     if user.has_role("owner") {
         return None;
     }
-    let needs_owner: BTreeSet<&str> = engine
-        .users(instance)
-        .into_iter()
-        .filter(|(_, scope, _)| *scope == Scope::Deployment)
-        .map(|(kind, ..)| kind)
-        .collect();
-    if needs_owner.is_empty() {
-        return None;
-    }
-    let kinds = needs_owner.into_iter().collect::<Vec<_>>().join(", ");
-    Some(Note::new(
-        NoteType::RoleTooSmall,
+    let in_use = engine.users(instance);
+    let of = |asked: Scope| {
+        let kinds = in_use.iter().filter(|(_, scope, _)| *scope == asked);
+        let kinds: BTreeSet<&str> = kinds.map(|(kind, ..)| *kind).collect();
+        (!kinds.is_empty()).then(|| kinds.into_iter().collect::<Vec<_>>().join(", "))
+    };
+    let name = &user.username;
+    let owners = of(Scope::Deployment)
+        .map(|kinds| format!("user {name} is no Owner, which {kinds} need to be changed: use an Owner's token"));
+    let managers = of(Scope::Users).filter(|_| !user.has_role("user-admin")).map(|kinds| {
         format!(
-            "user {} is no Owner, which {kinds} need to be changed: use an Owner's token",
-            user.username
-        ),
-    ))
+            "user {name} is neither Owner nor User Admin, which {kinds} need to be changed: use such a user's token"
+        )
+    });
+    let said: Vec<String> = owners.into_iter().chain(managers).collect();
+    (!said.is_empty()).then(|| Note::new(NoteType::RoleTooSmall, said.join("; ")))
 }
 
 /// Says in time that the token ends.

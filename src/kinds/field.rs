@@ -105,6 +105,15 @@ impl Differences {
         self
     }
 
+    /// The same of what is shown as these texts.
+    #[must_use]
+    pub(super) fn shown(mut self, name: &'static str, from: String, to: String) -> Self {
+        if from != to {
+            self.0.push((name, What::Value { from, to }));
+        }
+        self
+    }
+
     /// Adds those of another change.
     #[must_use]
     pub(super) fn join(mut self, other: Self) -> Self {

@@ -9,7 +9,7 @@ use crate::lists::Organizations;
 
 /// An organization that another object lives in.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Parent {
+pub struct Parent {
     /// Its id.
     pub id: OrganizationId,
     /// Its name in Coder.

@@ -1,186 +1,262 @@
-//! From claim values of the identity provider to things in Coder: what a mapping shall be, given what it is. Pure, and the
-//! same for whatever claims are mapped to.
+//! How Coder follows the identity provider: one rule for the groups and the roles of an organization and for the
+//! organizations of a deployment. A kind says where its setting is, what it maps claims to, and which fields it has beside
+//! the mapping.
+//!
+//! A claim one of whose targets is not there yet is left as it is, so that neither a renamed target nor a wave that is half
+//! created costs anybody anything at the next sign-in.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod change;
+mod desired;
+mod kind;
+mod mapping;
+mod place;
 
-/// From claim values to targets.
-pub(super) type Mapping<T> = BTreeMap<String, BTreeSet<T>>;
+use std::collections::BTreeMap;
+use std::fmt;
 
-/// One entry of a mapping.
-pub(super) type Pair<T> = (String, T);
+use jiff::Timestamp;
 
-/// What a spec says of a mapping.
+use super::absence;
+use super::field::few;
+use super::parent::Parent;
+use crate::api::NoteType;
+use crate::coder::{self, IdpSync, SyncMapping};
+use crate::engine::{Cx, Error, Life, Note, Reason, Remote, Report, Target};
+use crate::lists::{SETTING, Synced};
+pub(super) use change::fields;
+pub use change::{Change, Field};
+pub use desired::Desired;
+use kind::Goal;
+pub use kind::{Named, Spec, SyncKind};
+pub use mapping::Wanted;
+pub use place::Place;
+use place::{organizations, place};
+
+/// The field of the spec that all have.
+const MAPPING: &str = "mapping";
+/// Names at most this many missing targets in the status.
+const PENDING: usize = 100;
+
+/// What Coder holds.
 #[derive(Clone, Debug)]
-pub(super) struct Wanted<T> {
-    /// Whether others are taken away.
-    pub(super) exact: bool,
-    /// The claims whose targets are all there.
-    pub(super) claims: Mapping<T>,
-    /// The claims with a target that is not there yet: they are left as they are.
-    pub(super) waiting: BTreeSet<String>,
-    /// The missing targets, as `claim: target`.
-    pub(super) pending: Vec<String>,
-    /// Beside others: what this object put there.
-    pub(super) own: Mapping<T>,
+pub struct Observed<S> {
+    place: Place,
+    settings: S,
+    /// The organizations that it is about, by name.
+    organizations: Vec<String>,
 }
 
-impl<T: Ord + Clone> Wanted<T> {
-    /// Looks the targets of a spec up.
-    pub(super) fn resolve(
-        spec: &BTreeMap<String, Vec<String>>,
-        exact: bool,
-        own: Mapping<T>,
-        find: impl Fn(&str) -> Option<T>,
-    ) -> Self {
-        let mut wanted = Self {
-            exact,
-            claims: Mapping::new(),
-            waiting: BTreeSet::new(),
-            pending: Vec::new(),
-            own,
+/// What the status keeps.
+#[derive(Clone, Debug)]
+pub struct Identity<T> {
+    id: String,
+    managed: Vec<String>,
+    entries: SyncMapping<T>,
+}
+
+impl<T> fmt::Display for Identity<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.id)
+    }
+}
+
+impl<K: SyncKind> Remote for K {
+    const LIFE: Life = Life::Standing;
+    const NOUN: &'static str = K::NOUN;
+
+    type Desired = Desired<K::Settings>;
+    type Observed = Observed<K::Settings>;
+    type Identity = Identity<Goal<K>>;
+    type Change = Change<K::Settings>;
+
+    async fn resolve(cx: &Cx<'_>, object: &K) -> Result<Self::Desired, Error> {
+        Desired::of(cx, object).await
+    }
+
+    fn natural_key(desired: &Self::Desired) -> String {
+        desired.place.to_string()
+    }
+
+    fn organizations<'a>(desired: Option<&'a Self::Desired>, observed: Option<&'a Self::Observed>) -> Vec<&'a str> {
+        let wanted = desired.into_iter().flat_map(|desired| &desired.organizations);
+        let held = observed.into_iter().flat_map(|held| &held.organizations);
+        wanted.chain(held).map(String::as_str).collect()
+    }
+
+    fn identity(status: &K::Status) -> Option<Self::Identity> {
+        let facts = K::facts(status);
+        Some(Identity {
+            id: K::found(status)?.to_owned(),
+            managed: facts.managed.clone(),
+            entries: mapping::from_texts(&facts.entries),
+        })
+    }
+
+    fn identify(observed: &Self::Observed) -> Self::Identity {
+        Identity {
+            id: observed.place.to_string(),
+            managed: Vec::new(),
+            entries: SyncMapping::new(),
+        }
+    }
+
+    async fn observe(
+        cx: &Cx<'_>,
+        _: Option<&Self::Desired>,
+        target: Target<'_, Self::Identity>,
+    ) -> Result<Option<Self::Observed>, Error> {
+        let id = match target {
+            Target::Identity(identity) => &identity.id,
+            Target::Key(key) => key,
         };
-        for (claim, names) in spec {
-            let missing: Vec<&String> = names.iter().filter(|name| find(name).is_none()).collect();
-            if missing.is_empty() {
-                let targets = names.iter().filter_map(|name| find(name)).collect();
-                wanted.claims.insert(claim.clone(), targets);
-            } else {
-                wanted.waiting.insert(claim.clone());
-                let missing = missing.into_iter().map(|name| format!("{claim}: {name}"));
-                wanted.pending.extend(missing);
-            }
-        }
-        wanted
-    }
-
-    /// What the mapping shall be.
-    pub(super) fn goal(&self, held: &Mapping<T>) -> Mapping<T> {
-        let mut goal = if self.exact {
-            let waiting = held.iter().filter(|(claim, _)| self.waiting.contains(*claim));
-            waiting
-                .map(|(claim, targets)| (claim.clone(), targets.clone()))
-                .collect()
-        } else {
-            let mut goal = held.clone();
-            for (claim, target) in pairs(&self.own) {
-                if !self.names(&claim, &target) && !self.waiting.contains(&claim) {
-                    goal.entry(claim).or_default().remove(&target);
-                }
-            }
-            goal
+        let Some(place) = place::<K>(cx, id).await? else {
+            return Ok(None);
         };
-        for (claim, target) in pairs(&self.claims) {
-            goal.entry(claim).or_default().insert(target);
-        }
-        goal.retain(|_, targets| !targets.is_empty());
-        goal
+        let list = Synced::<K::Settings>::within(place.within());
+        let settings = match cx.get(&list, SETTING).await {
+            Err(error) if error.coder().is_some_and(coder::Error::is_unsupported) => {
+                let message = format!("{} needs Coder {} or later", K::KIND, K::SINCE);
+                return Err(Error::terminal(Reason::Unsupported, message));
+            }
+            settings => settings?.unwrap_or_else(K::Settings::initial),
+        };
+        let organizations = organizations::<K>(cx, &place, Some(settings.mapping())).await?;
+        Ok(Some(Observed {
+            place,
+            settings,
+            organizations,
+        }))
     }
 
-    /// Whether nobody has set yet what is managed.
-    pub(super) fn is_untouched(&self, held: &Mapping<T>) -> bool {
-        let is_held = |(claim, target): &Pair<T>| contains(held, claim, target);
-        if self.exact {
-            held.is_empty()
-        } else {
-            !pairs(&self.claims).iter().any(is_held)
+    async fn believe_gone(cx: &Cx<'_>, _: &Self::Identity) -> Result<(), Error> {
+        absence::believe(cx, None, &format!("{} of this object", K::NOUN)).await
+    }
+
+    fn untouched(desired: &Self::Desired, observed: &Self::Observed) -> bool {
+        let (held, initial) = (&observed.settings, K::Settings::initial());
+        let mut managed = K::FIELDS.iter().filter(|field| desired.manages(field.name));
+        managed.all(|field| (field.show)(held) == (field.show)(&initial))
+            && desired
+                .mapping
+                .as_ref()
+                .is_none_or(|wanted| wanted.is_untouched(held.mapping()))
+    }
+
+    fn plan(desired: &Self::Desired, observed: Option<&Self::Observed>) -> Vec<Self::Change> {
+        let Some(Observed { settings: held, .. }) = observed else {
+            return Vec::new();
+        };
+        let mut to = held.clone();
+        for field in K::FIELDS.iter().filter(|field| desired.manages(field.name)) {
+            (field.copy)(&desired.settings, &mut to);
+        }
+        if let Some(wanted) = &desired.mapping {
+            *to.mapping_mut() = wanted.goal(held.mapping());
+        }
+        let all = K::FIELDS.iter().all(|field| desired.manages(field.name));
+        let whole = all && desired.mapping.as_ref().is_some_and(|wanted| wanted.exact);
+        change::changes::<K>(held, &to, whole, &desired.names)
+    }
+
+    fn prepare(desired: &Self::Desired, observed: &Self::Observed, status: &mut K::Status) {
+        K::note_place(status, &observed.place);
+        let facts = K::facts_mut(status);
+        facts.managed = managed(desired, observed, &facts.managed);
+        if let Some(wanted) = &desired.mapping {
+            facts.entries = mapping::texts(&wanted.entries(observed.settings.mapping()));
         }
     }
 
-    /// Beside others: what this object has put there once `held` is as it shall be, and what it is to take away again.
-    pub(super) fn entries(&self, held: &Mapping<T>) -> Mapping<T> {
-        let mut entries = self.own.clone();
-        if self.exact {
-            return Mapping::new();
+    async fn apply(
+        cx: &Cx<'_>,
+        desired: &Self::Desired,
+        observed: Option<&Self::Observed>,
+        change: &Self::Change,
+    ) -> Result<Self::Observed, Error> {
+        let place = observed.map_or(&desired.place, |held| &held.place).clone();
+        let settings = change.send(cx, place.within()).await?;
+        let organizations = organizations::<K>(cx, &place, Some(settings.mapping())).await?;
+        Ok(Observed {
+            place,
+            settings,
+            organizations,
+        })
+    }
+
+    fn report(desired: &Self::Desired, observed: &Self::Observed, status: &mut K::Status, _: Timestamp) -> Report {
+        let held = &observed.settings;
+        K::note_place(status, &observed.place);
+        let facts = K::facts_mut(status);
+        facts.managed = managed(desired, observed, &facts.managed);
+        facts.field = Some(held.claim().to_owned());
+        facts.claims = i64::try_from(held.mapping().len()).ok();
+        let mut report = Report::default();
+        let mut note = |type_, message: String| report.notes.push(Note::new(type_, message));
+        if let Place::Organization(Parent { moved: Some(moved), .. }) = &desired.place {
+            note(NoteType::NameMoved, moved.clone());
         }
-        for (claim, target) in pairs(&self.claims) {
-            if !contains(held, &claim, &target) {
-                entries.entry(claim).or_default().insert(target);
+        if !desired.effective {
+            let (feature, effect) = K::EFFECT;
+            let message = format!("the licence lacks {feature}: Coder keeps the setting and {effect}");
+            note(NoteType::NotEffective, message);
+        }
+        facts.pending_mapping = Vec::new();
+        match &desired.mapping {
+            None if facts.managed.iter().any(|field| field == MAPPING) => {
+                let message = "mapping was managed and is not any more, so the present entries stay: apply mapping: {} to \
+                               remove them (with mappingPolicy: AtLeast only those of this object)";
+                note(NoteType::Unmanaged, message.to_owned());
+            }
+            None => facts.entries = BTreeMap::new(),
+            Some(wanted) => {
+                facts.entries = mapping::texts(&wanted.still(&mapping::from_texts(&facts.entries)));
+                facts.pending_mapping = wanted.pending.iter().take(PENDING).cloned().collect();
+                report.unmet = missing::<K>(&wanted.pending);
             }
         }
-        entries
+        report.notes.extend(K::warning(held));
+        report
     }
 
-    /// Of these entries those that are still wanted.
-    pub(super) fn still(&self, entries: &Mapping<T>) -> Mapping<T> {
-        let wanted = pairs(entries)
-            .into_iter()
-            .filter(|(claim, target)| self.waiting.contains(claim) || self.names(claim, target));
-        of(wanted)
-    }
-
-    fn names(&self, claim: &str, target: &T) -> bool {
-        contains(&self.claims, claim, target)
+    async fn delete(cx: &Cx<'_>, identity: &Self::Identity) -> Result<(), Error> {
+        let manages = |field: &str| identity.managed.iter().any(|managed| managed == field);
+        let Some(place) = place::<K>(cx, &identity.id).await? else {
+            return Ok(());
+        };
+        let held: K::Settings = cx.coder().idp_sync(place.within()).await?;
+        let (mut to, initial) = (held.clone(), K::Settings::initial());
+        for field in K::FIELDS.iter().filter(|field| manages(field.name)) {
+            (field.copy)(&initial, &mut to);
+        }
+        if !identity.entries.is_empty() {
+            *to.mapping_mut() = mapping::of(mapping::without(held.mapping(), &identity.entries));
+        } else if manages(MAPPING) {
+            *to.mapping_mut() = SyncMapping::new();
+        }
+        let whole = to == initial;
+        for change in change::changes::<K>(&held, &to, whole, &BTreeMap::new()) {
+            change.send(cx, place.within()).await?;
+        }
+        Ok(())
     }
 }
 
-/// The entries of one mapping that are not in another.
-pub(super) fn without<T: Ord + Clone>(one: &Mapping<T>, other: &Mapping<T>) -> Vec<Pair<T>> {
-    let mut pairs = pairs(one);
-    pairs.retain(|(claim, target)| !contains(other, claim, target));
-    pairs
+/// The fields that the spec manages, and a mapping that it did and left behind.
+fn managed<S: IdpSync>(desired: &Desired<S>, observed: &Observed<S>, before: &[String]) -> Vec<String> {
+    let left = before.iter().any(|field| field == MAPPING) && !observed.settings.mapping().is_empty();
+    let mapping = (desired.mapping.is_some() || left).then_some(MAPPING);
+    let fields = desired.managed.iter().copied().chain(mapping);
+    fields.map(str::to_owned).collect()
 }
 
-/// A mapping of these entries.
-pub(super) fn of<T: Ord>(pairs: impl IntoIterator<Item = Pair<T>>) -> Mapping<T> {
-    let mut mapping = Mapping::new();
-    for (claim, target) in pairs {
-        mapping.entry(claim).or_default().insert(target);
+fn missing<K: SyncKind>(pending: &[String]) -> Option<Error> {
+    if pending.is_empty() {
+        return None;
     }
-    mapping
-}
-
-fn pairs<T: Ord + Clone>(mapping: &Mapping<T>) -> Vec<Pair<T>> {
-    let of_claim = |(claim, targets): (&String, &BTreeSet<T>)| {
-        let claim = claim.clone();
-        targets
-            .iter()
-            .map(move |target| (claim.clone(), target.clone()))
-            .collect::<Vec<_>>()
-    };
-    mapping.iter().flat_map(of_claim).collect()
-}
-
-fn contains<T: Ord>(mapping: &Mapping<T>, claim: &str, target: &T) -> bool {
-    mapping.get(claim).is_some_and(|targets| targets.contains(target))
+    let (targets, names) = (K::TARGETS, few(pending));
+    let message = format!("{targets} of the mapping are not there yet, so these claims stay as they are: {names}");
+    Some(Error::waiting(Reason::DependencyNotReady, message))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn mapping(entries: &[(&str, u8)]) -> Mapping<u8> {
-        of(entries.iter().map(|(claim, target)| ((*claim).to_owned(), *target)))
-    }
-
-    fn wanted(exact: bool, spec: &[(&str, &[&str])], own: &[(&str, u8)]) -> Wanted<u8> {
-        let spec = spec.iter().map(|(claim, names)| {
-            let names = names.iter().map(|name| (*name).to_owned()).collect();
-            ((*claim).to_owned(), names)
-        });
-        Wanted::resolve(&spec.collect(), exact, mapping(own), |name| name.parse().ok())
-    }
-
-    #[test]
-    fn an_exact_mapping_takes_others_away_and_leaves_what_waits() {
-        let wanted = wanted(true, &[("a", &["1"]), ("b", &["2", "later"])], &[]);
-        assert_eq!(wanted.pending, ["b: later"]);
-        let held = mapping(&[("a", 9), ("b", 3), ("c", 4)]);
-        assert_eq!(wanted.goal(&held), mapping(&[("a", 1), ("b", 3)]));
-    }
-
-    #[test]
-    fn an_additive_mapping_takes_away_only_what_it_put_there_and_names_no_more() {
-        let wanted = wanted(false, &[("a", &["1"])], &[("a", 2), ("b", 5)]);
-        let held = mapping(&[("a", 2), ("a", 3), ("b", 5), ("b", 6)]);
-        assert_eq!(wanted.goal(&held), mapping(&[("a", 1), ("a", 3), ("b", 6)]));
-        assert_eq!(wanted.entries(&held), mapping(&[("a", 1), ("a", 2), ("b", 5)]));
-        assert_eq!(wanted.still(&wanted.entries(&held)), mapping(&[("a", 1)]));
-    }
-
-    #[test]
-    fn what_was_there_before_is_nobodys_entry() {
-        let wanted = wanted(false, &[("a", &["1"])], &[]);
-        assert_eq!(wanted.entries(&mapping(&[("a", 1)])), mapping(&[]));
-        assert!(!wanted.is_untouched(&mapping(&[("a", 1)])) && wanted.is_untouched(&mapping(&[("a", 2)])));
-    }
-}
+mod tests;

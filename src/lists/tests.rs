@@ -72,7 +72,7 @@ fn entries_of_another_organization_concern_no_list_of_this_one() {
         concerned(&members, vec![], &entry("organization_member")),
         Concerned::NOTHING
     );
-    let sync = GroupSync(organization(2));
+    let sync = GroupSync::of(organization(2));
     assert_eq!(
         concerned(&sync, vec![], &entry("idp_sync_settings_group")),
         Concerned::NOTHING
@@ -129,12 +129,22 @@ fn settings_of_an_organization_are_told_apart_by_where_it_happened() {
     let whole = Concerned::Whole(Fields::named(["regexFilter"]));
     assert_eq!(
         concerned(
-            &GroupSync(organization(2)),
+            &GroupSync::of(organization(2)),
             vec![coder::GroupSyncSettings::default()],
             &written
         ),
         whole
     );
+}
+
+#[test]
+fn a_custom_role_is_found_by_its_name_because_nothing_else_shows_its_id() {
+    let mut changed = entry("custom_role", "write", 99, 2, &["org_permissions", "display_name"]);
+    changed.resource_target = "template-author".to_owned();
+    let fields = Fields::named(["permissions", "displayName"]);
+    let of = |within| concerned(&Roles(organization(within)), vec![], &changed);
+    assert_eq!(of(2), Concerned::item(&"template-author", fields));
+    assert_eq!(of(3), Concerned::NOTHING);
 }
 
 #[test]
@@ -185,7 +195,7 @@ fn a_write_that_changed_nothing_concerns_nobody_unless_the_log_does_not_show_wha
     );
     let switched_off = void("idp_sync_settings_group");
     let whole = Concerned::Whole(Fields::All);
-    assert_eq!(concerned(&GroupSync(organization(2)), vec![], &switched_off), whole);
+    assert_eq!(concerned(&GroupSync::of(organization(2)), vec![], &switched_off), whole);
 }
 
 #[test]

@@ -4,8 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, body::Body, extract::Request, http::Response, routing::any};
 use coder_operator::coder::{
-    Client, Config, CreateGroup, CreateOrganization, CreateProxy, Error, LicenseClaims, OrganizationRef,
-    ShareableOwners, UpdateGroup, UpdateOrganization, UpdateProxy,
+    Client, Config, CreateGroup, CreateOrganization, CreateProxy, Error, GroupSyncSettings, IdpSync, LicenseClaims,
+    OrganizationId, OrganizationRef, OrganizationSyncSettings, RoleSyncSettings, ShareableOwners, UpdateGroup,
+    UpdateOrganization, UpdateProxy,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -153,8 +154,14 @@ async fn call(client: &Client, exchange: &Exchange) -> Option<Outcome> {
             }
         }
         ("DELETE", ["workspaceproxies", id]) => some(client.delete_proxy(id.parse().ok()?).await),
-        ("GET", ["organizations", id, "settings", "idpsync", "groups"]) => {
-            some(client.group_sync(id.parse().ok()?).await)
+        (method, ["organizations", id, "settings", "idpsync", "groups", rest @ ..]) => {
+            sync::<GroupSyncSettings>(client, method, Some(id.parse().ok()?), rest).await?
+        }
+        (method, ["organizations", id, "settings", "idpsync", "roles", rest @ ..]) => {
+            sync::<RoleSyncSettings>(client, method, Some(id.parse().ok()?), rest).await?
+        }
+        (method, ["settings", "idpsync", "organization", rest @ ..]) => {
+            sync::<OrganizationSyncSettings>(client, method, None, rest).await?
         }
         ("GET", ["organizations", id, "settings", "workspace-sharing"]) => {
             some(client.workspace_sharing(id.parse().ok()?).await)
@@ -171,6 +178,22 @@ async fn call(client: &Client, exchange: &Exchange) -> Option<Outcome> {
         ("GET", ["organizations", id, rest]) if rest.starts_with("paginated-members") => {
             some(client.list_members(id.parse().ok()?).await)
         }
+        _ => return None,
+    })
+}
+
+/// The calls of a setting by which Coder follows the identity provider.
+async fn sync<S: IdpSync>(
+    client: &Client,
+    method: &str,
+    within: Option<OrganizationId>,
+    rest: &[&str],
+) -> Option<Outcome> {
+    Some(match (method, rest) {
+        ("GET", []) => some(client.idp_sync::<S>(within).await),
+        ("PATCH", []) => some(client.replace_idp_sync(within, &S::initial()).await),
+        ("PATCH", ["config"]) => some(client.update_idp_sync_config(within, &S::initial()).await),
+        ("PATCH", ["mapping"]) => some(client.update_idp_sync_mapping::<S>(within, &[], &[]).await),
         _ => return None,
     })
 }

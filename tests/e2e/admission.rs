@@ -6,10 +6,10 @@
 
 mod definitions;
 mod group;
-mod group_sync;
 mod instance;
 mod license;
 mod organization;
+mod sync;
 mod table;
 mod values;
 mod workspace_proxy;
@@ -74,10 +74,10 @@ fn walk(kind: &str, path: &str, schema: &JSONSchemaProps, found: &mut BTreeSet<(
 fn every_rule_has_a_case() {
     let tables = [
         group::rules(),
-        group_sync::rules(),
         instance::rules(),
         license::rules(),
         organization::rules(),
+        sync::rules(),
         workspace_proxy::rules(),
     ];
     let covered: Vec<Rule> = tables.into_iter().flatten().collect();

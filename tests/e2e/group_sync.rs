@@ -124,7 +124,7 @@ async fn a_claim_whose_group_is_not_there_yet_waits_and_the_rest_is_applied() {
         "{}",
         message(&object, "Ready")
     );
-    assert_eq!(object.status.as_ref().unwrap().pending_mapping, ["b: later"]);
+    assert_eq!(object.status.as_ref().unwrap().sync.pending_mapping, ["b: later"]);
     assert_eq!(condition(&object, "Synced").unwrap().status, "False");
     let held = settings(&world, "platform").await;
     assert_eq!(held["field"], "groups");
@@ -165,7 +165,7 @@ async fn beside_others_it_takes_away_only_what_it_put_there() {
         .apply::<CoderGroupSync>("platform", spec(json!({ "ours": ["web"], "more": ["ops"] })))
         .await;
     let object = world.wait("platform", ready::<CoderGroupSync>).await;
-    assert_eq!(object.status.as_ref().unwrap().entries.len(), 2);
+    assert_eq!(object.status.as_ref().unwrap().sync.entries.len(), 2);
     world
         .apply::<CoderGroupSync>("platform", spec(json!({ "ours": ["web"] })))
         .await;

@@ -306,7 +306,7 @@ pub(super) async fn wanted(
 ) -> Result<Wanted, Error> {
     let members = cx.list(&Members(organization), Interest::Any).await?;
     let mut wanted = Wanted::among(members.iter(), names, exact, memory);
-    wanted.overridden = match cx.get(&GroupSync(organization), SETTING).await {
+    wanted.overridden = match cx.get(&GroupSync::of(organization), SETTING).await {
         Ok(settings) => settings.is_some_and(|settings| settings.is_on()),
         // Not everybody may read it, and old servers do not have it: then there is nothing to warn of.
         Err(error) if error.coder().is_some_and(|error| !error.is_transient()) => false,

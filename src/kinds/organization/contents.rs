@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::coder::{self, Class, OrganizationId};
 use crate::engine::{Cx, Error, Reason};
-use crate::lists::{CustomRoles, Groups, Members, ProvisionerKeys, Templates};
+use crate::lists::{Groups, Members, ProvisionerKeys, Roles, Templates};
 use crate::mirror::{Collection, Interest, Snapshot};
 
 /// From this version on Coder refuses to delete an organization that still holds anything.
@@ -36,8 +36,13 @@ pub(super) async fn look_first(cx: &Cx<'_>, id: OrganizationId, name: &str) -> R
     ));
     let keys = listed(cx, &ProvisionerKeys(id)).await?;
     held.extend(counted("provisioner key", items(keys.as_deref()).map(|key| &*key.name)));
-    let roles = listed(cx, &CustomRoles(id)).await?;
-    held.extend(counted("custom role", items(roles.as_deref()).map(|role| &**role)));
+    let roles = listed(cx, &Roles(id)).await?;
+    held.extend(counted(
+        "custom role",
+        items(roles.as_deref())
+            .filter(|role| !role.built_in)
+            .map(|role| &*role.name),
+    ));
     if held.is_empty() {
         return Ok(());
     }

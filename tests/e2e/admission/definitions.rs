@@ -48,6 +48,16 @@ async fn kubectl_knows_short_names_category_and_columns() {
             "cgs",
             &["Organization", "Field", "Claims", "Ready", "Reason", "Age"],
         ),
+        (
+            "coderrolesyncs",
+            "crs",
+            &["Organization", "Field", "Claims", "Ready", "Reason", "Age"],
+        ),
+        (
+            "coderorganizationsyncs",
+            "cos",
+            &["Field", "Claims", "Ready", "Reason", "Age"],
+        ),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

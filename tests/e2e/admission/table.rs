@@ -255,7 +255,8 @@ pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
     let mut least = match kind {
         "CoderInstance" => json!({"url": "https://coder.example.com", "tokenSecretRef": {"name": "coder-token"}}),
         "CoderGroup" => json!({"organization": "default"}),
-        "CoderGroupSync" => json!({"organization": "default", "field": "groups"}),
+        "CoderGroupSync" | "CoderRoleSync" => json!({"organization": "default", "field": "claim"}),
+        "CoderOrganizationSync" => json!({"field": "claim"}),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),
         "CoderWorkspaceProxy" => json!({
             "displayName": "Paris", "icon": "/emojis/1f1eb-1f1f7.png", "tokenSecret": {"name": "paris-token"},

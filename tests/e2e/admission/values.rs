@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 25] = [
+    let refused: [(&str, Value, &str, &str); 27] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -125,6 +125,18 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"members": ["ann"], "memberPolicy": "Some"}),
             "spec.memberPolicy",
             "\"AtLeast\"",
+        ),
+        (
+            "CoderRoleSync",
+            json!({"mapping": {"a": ["Organization-Admin"]}}),
+            "spec.mapping.a[0]",
+            "should match",
+        ),
+        (
+            "CoderOrganizationSync",
+            json!({"mapping": {"a": ["two words"]}}),
+            "spec.mapping.a[0]",
+            "should match",
         ),
         (
             "CoderLicense",

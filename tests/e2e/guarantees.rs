@@ -1,0 +1,218 @@
+//! What holds for every kind alike, tried with each of the kinds that say here what they are.
+
+mod subjects;
+
+use std::fmt::Debug;
+
+use coder_sim::Profile;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use coder_operator::api::{CoderInstance, Kind, ObjectStatus, Origin};
+
+use crate::support::{AnyObject, Coder, World, cluster, message, ready, simulated_only, stalled};
+
+/// What the guarantees need to know of a kind.
+pub(crate) trait Subject {
+    /// The kind.
+    type Kind: Kind + AnyObject + Serialize + Debug;
+    /// A word for namespaces.
+    const WORD: &'static str;
+    /// Whether it is always there, so that nobody can delete it.
+    const STANDS: bool;
+
+    /// The spec.
+    fn spec() -> Value;
+    /// Makes what it needs.
+    async fn prepare(_world: &World) {}
+    /// What Coder holds of it.
+    async fn held(world: &World) -> Value;
+    /// Changes what the spec manages, as somebody else.
+    async fn tamper(world: &World);
+    /// Deletes it, as somebody else.
+    async fn take_away(_world: &World) {}
+}
+
+async fn world<S: Subject>(what: &str) -> World {
+    let coder = Coder::simulated(Profile::Main).await;
+    let world = World::with(
+        &format!("{}-{what}", S::WORD),
+        coder,
+        json!({ "resyncInterval": "1s", "minResyncInterval": "1s" }),
+    )
+    .await;
+    S::prepare(&world).await;
+    world
+}
+
+fn with(mut spec: Value, more: &Value) -> Value {
+    let more = more.as_object().expect("fields").clone();
+    spec.as_object_mut().expect("a spec").extend(more);
+    spec
+}
+
+fn origin(object: &impl Kind) -> Option<Origin> {
+    object.status().and_then(|status| status.common().origin)
+}
+
+async fn is<S: Subject>(world: &World, wanted: &Value) {
+    let what = format!("{} in Coder is {wanted}", S::WORD);
+    world.until(&what, async || S::held(world).await == *wanted).await;
+}
+
+/// Made, kept as declared whatever others do, left alone while only observed, and taken back in the end.
+pub(crate) async fn is_kept_as_declared<S: Subject>() {
+    let world = world::<S>("kept").await;
+    let before = S::held(&world).await;
+    world.apply::<S::Kind>("it", S::spec()).await;
+    let object = world.wait("it", ready::<S::Kind>).await;
+    assert_eq!(origin(&object), Some(Origin::Created));
+    let declared = S::held(&world).await;
+    assert_ne!(declared, before);
+
+    S::tamper(&world).await;
+    world.event("it", "DriftCorrected", "").await;
+    is::<S>(&world, &declared).await;
+    if !S::STANDS {
+        S::take_away(&world).await;
+        is::<S>(&world, &declared).await;
+        world.wait("it", ready::<S::Kind>).await;
+    }
+
+    world.patch::<S::Kind>("it", json!({ "mode": "Observe" })).await;
+    world.wait("it", ready::<S::Kind>).await;
+    S::tamper(&world).await;
+    let tampered = S::held(&world).await;
+    let mark = world.coder.sim().journal().mark();
+    let differs = |object: &S::Kind| !message(object, "DriftDetected").is_empty();
+    world.wait("it", differs).await;
+    world.coder.looks(2).await;
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    assert_eq!(S::held(&world).await, tampered);
+    world.patch::<S::Kind>("it", json!({ "mode": "Manage" })).await;
+    is::<S>(&world, &declared).await;
+
+    world.delete::<S::Kind>("it").await;
+    world.gone::<S::Kind>("it").await;
+    assert_eq!(S::held(&world).await, before);
+    world.finish().await;
+}
+
+/// What is there already is taken over only when told, without a write; what is orphaned stays; one holds it.
+pub(crate) async fn is_taken_over_only_when_told<S: Subject>() {
+    let world = world::<S>("adopted").await;
+    world
+        .apply::<S::Kind>("it", with(S::spec(), &json!({ "deletionPolicy": "Orphan" })))
+        .await;
+    world.wait("it", ready::<S::Kind>).await;
+    let declared = S::held(&world).await;
+    let mark = world.coder.sim().journal().mark();
+    world.delete::<S::Kind>("it").await;
+    world.gone::<S::Kind>("it").await;
+
+    world.apply::<S::Kind>("it", S::spec()).await;
+    world.wait("it", stalled::<S::Kind>("AlreadyExists")).await;
+    world
+        .patch::<S::Kind>("it", json!({ "adoptionPolicy": "IfExists" }))
+        .await;
+    let adopted = world.wait("it", ready::<S::Kind>).await;
+    assert_eq!(origin(&adopted), Some(Origin::Adopted));
+    world
+        .apply::<S::Kind>("another", with(S::spec(), &json!({ "adoptionPolicy": "IfExists" })))
+        .await;
+    let refused = world.wait("another", stalled::<S::Kind>("Conflict")).await;
+    assert!(
+        message(&refused, "Stalled").contains("it"),
+        "{}",
+        message(&refused, "Stalled")
+    );
+    world.delete::<S::Kind>("another").await;
+    world.gone::<S::Kind>("another").await;
+
+    restore::<S>(&world).await;
+    let restored = world.wait("it", ready::<S::Kind>).await;
+    assert_eq!(origin(&restored), Some(Origin::Adopted));
+    world.delete::<S::Kind>("it").await;
+    world.gone::<S::Kind>("it").await;
+    assert_eq!(S::held(&world).await, declared, "what was taken over is left");
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    world.finish().await;
+}
+
+/// Takes the object away without letting the operator clean up, and creates it anew from its spec.
+async fn restore<S: Subject>(world: &World) {
+    let api = world.api::<S::Kind>();
+    let spec = serde_json::to_value(api.get("it").await.unwrap()).unwrap()["spec"].clone();
+    let release = Patch::Merge(json!({ "metadata": { "finalizers": null } }));
+    api.patch("it", &PatchParams::default(), &release).await.unwrap();
+    api.delete("it", &DeleteParams::default()).await.unwrap();
+    world.gone::<S::Kind>("it").await;
+    world.apply::<S::Kind>("it", spec).await;
+}
+
+/// From another namespace it can be used only where the instance names the kind.
+pub(crate) async fn is_granted_by_name_only<S: Subject>() {
+    let team = cluster().await.namespace(&format!("{}-team", S::WORD)).await.unwrap();
+    let access = json!({ "namespaces": { "names": [team.name()] } });
+    let coder = Coder::simulated(Profile::Main).await;
+    let test = format!("{}-access", S::WORD);
+    let world = World::beside(&test, coder, json!({ "access": access }), &[&team]).await;
+    S::prepare(&world).await;
+    let mark = world.coder.sim().journal().mark();
+    let spec = with(
+        S::spec(),
+        &json!({ "instanceRef": { "name": "default", "namespace": world.ns() } }),
+    );
+    world.apply_in::<S::Kind>(team.name(), "it", spec).await;
+    let refused = world
+        .wait_in(team.name(), "it", stalled::<S::Kind>("AccessDenied"))
+        .await;
+    let kind = <S::Kind as coder_operator::api::Object>::KIND;
+    let said = message(&refused, "Stalled");
+    assert!(
+        said.contains(&format!("spec.access.kinds does not include {kind}")),
+        "{said}"
+    );
+    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    let granted = json!({ "access": { "namespaces": { "names": [team.name()] }, "kinds": [kind] } });
+    world.patch::<CoderInstance>("default", granted).await;
+    world.wait_in(team.name(), "it", ready::<S::Kind>).await;
+    world.delete_in::<S::Kind>(team.name(), "it").await;
+    world.gone_in::<S::Kind>(team.name(), "it").await;
+    team.finish().await.unwrap();
+    world.finish().await;
+}
+
+/// The guarantees as tests of a subject.
+macro_rules! hold_for {
+    ($($module:ident: $subject:ty),+ $(,)?) => {
+        $(mod $module {
+            use super::*;
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn is_kept_as_declared() {
+                simulated_only!("names of its own, and the journal");
+                super::is_kept_as_declared::<$subject>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn is_taken_over_only_when_told() {
+                simulated_only!("names of its own, and the journal");
+                super::is_taken_over_only_when_told::<$subject>().await;
+            }
+
+            #[tokio::test(flavor = "multi_thread")]
+            async fn is_granted_by_name_only() {
+                simulated_only!("names of its own, and the journal");
+                super::is_granted_by_name_only::<$subject>().await;
+            }
+        })+
+    };
+}
+
+hold_for! {
+    group_sync: subjects::GroupSync,
+    role_sync: subjects::RoleSync,
+    organization_sync: subjects::OrganizationSync,
+}
