@@ -4,7 +4,7 @@ use coder_sim::Profile;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use coder_operator::api::{CoderOrganization, CoderOrganizationSync, CoderRoleSync};
+use coder_operator::api::{CoderInstance, CoderOrganization, CoderOrganizationSync, CoderRoleSync};
 
 use crate::support::{Coder, World, condition, message, ready, simulated_only, stalled, waiting};
 
@@ -232,5 +232,37 @@ async fn an_organization_sync_reaches_only_granted_organizations() {
     world.delete_in::<CoderOrganizationSync>(team.name(), "it").await;
     world.gone_in::<CoderOrganizationSync>(team.name(), "it").await;
     team.finish().await.unwrap();
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_manages_users_manages_the_organization_sync_and_nobody_else_does() {
+    simulated_only!("it needs the tokens of others");
+    let world = world("organization-sync-roles", Profile::Main).await;
+    let sim = world.coder.sim();
+    let (ulf, uma) = (sim.token_for("ulf", &[]), sim.token_for("uma", &["user-admin"]));
+    world.put_secret(world.ns(), "default-token", &[("token", &ulf)]).await;
+    let is_of = |name: &'static str| {
+        move |instance: &CoderInstance| {
+            let status = instance.status.as_ref();
+            status.and_then(|status| status.user.as_deref()) == Some(name) && ready(instance)
+        }
+    };
+    world.wait("default", is_of("ulf")).await;
+    world
+        .apply::<CoderOrganizationSync>("it", json!({ "field": "orgs" }))
+        .await;
+    world.wait("it", stalled::<CoderOrganizationSync>("Forbidden")).await;
+    let instance = world.look::<CoderInstance>("default").await;
+    let said = message(&instance, "RoleTooSmall");
+    assert!(
+        said.contains("neither Owner nor User Admin, which CoderOrganizationSync"),
+        "{said}"
+    );
+    world.put_secret(world.ns(), "default-token", &[("token", &uma)]).await;
+    world.wait("default", is_of("uma")).await;
+    world.wait("it", ready::<CoderOrganizationSync>).await;
+    let instance = world.look::<CoderInstance>("default").await;
+    assert!(condition(&instance, "RoleTooSmall").is_none());
     world.finish().await;
 }
