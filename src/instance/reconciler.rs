@@ -83,8 +83,11 @@ impl Reconciler for Instances {
     }
 
     fn gone(&self, engine: &Engine, me: &Reference) {
-        self.kept().remove(&me.key);
         engine.connections.forget(&me.key);
+    }
+
+    fn gone_meanwhile(&self, _: &Engine, me: &Reference) {
+        self.kept().remove(&me.key);
     }
 
     async fn pass(&self, engine: &Arc<Engine>, recent: &Recent<CoderInstance>, object: Arc<CoderInstance>) -> Ended {

@@ -32,6 +32,7 @@ mod examples;
 mod fairness;
 mod feed;
 mod fight;
+mod forgotten;
 mod gateway;
 mod gateway_identity;
 mod group;

@@ -177,6 +177,11 @@ impl Index {
         places.map(|(place, who)| (place.clone(), who.len())).collect()
     }
 
+    /// Whether there is that custom resource.
+    pub fn has(&self, who: &Reference) -> bool {
+        self.read().entries.contains_key(who)
+    }
+
     /// Whether there is that custom resource and it cannot be read.
     pub fn is_unreadable(&self, who: &Reference) -> bool {
         self.read().unreadable.contains(who)

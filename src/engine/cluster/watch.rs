@@ -64,8 +64,6 @@ pub struct Watch<K> {
     namespaces: Namespaces,
     store: Store<K>,
     coverage: Coverage,
-    /// What is there and cannot be read.
-    unreadable: HashSet<ObjectKey>,
     /// The keys of the lists that are under way, by source.
     listed: HashMap<usize, HashSet<ObjectKey>>,
 }
@@ -79,7 +77,6 @@ impl<K: Object> Watch<K> {
             coverage: Coverage::new(K::KIND, &namespaces),
             namespaces,
             store: Store::default(),
-            unreadable: HashSet::new(),
             listed: HashMap::new(),
         }
     }
@@ -133,7 +130,6 @@ impl<K: Object> Watch<K> {
             Event::InitDone => {
                 let listed = self.listed.remove(&source).unwrap_or_default();
                 let mut vanished = self.store.keys();
-                vanished.extend(self.unreadable.iter().cloned());
                 vanished.retain(|key| self.shows(source, key) && !listed.contains(key));
                 for key in vanished {
                     self.delete(&key, tell);
@@ -158,21 +154,19 @@ impl<K: Object> Watch<K> {
         match object.0 {
             Ok(object) => {
                 let object = Arc::new(object);
-                self.unreadable.remove(&key);
                 self.store.put(Arc::clone(&object));
                 tell(Change::Applied(object));
             }
             Err(remains) => {
                 // Nothing is done to it or to what it stands for until it can be read again.
-                self.store.remove(&key);
-                self.unreadable.insert(key.clone());
+                self.store.put_unreadable(key.clone());
                 tell(Change::Unreadable(key, Arc::from(remains)));
             }
         }
     }
 
     fn delete(&mut self, key: &ObjectKey, tell: &impl Fn(Change<K>)) {
-        if self.store.remove(key).is_some() || self.unreadable.remove(key) {
+        if self.store.remove(key) {
             tell(Change::Deleted(key.clone()));
         }
     }

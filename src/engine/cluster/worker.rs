@@ -54,6 +54,10 @@ pub trait Reconciler: Send + Sync + 'static {
     /// The object is gone. Told before anybody is woken because of it.
     fn gone(&self, engine: &Engine, me: &Reference);
 
+    /// The object went while it was looked at: what the pass learned since then is forgotten. There may be another one of
+    /// that name by now, which nobody has looked at.
+    fn gone_meanwhile(&self, engine: &Engine, me: &Reference);
+
     /// Looks at the object once and does what is to be done.
     fn pass(
         &self,
@@ -171,10 +175,8 @@ impl<P: Reconciler> Worker<P> {
             Change::Deleted(key) => {
                 let me = reference::<P>(key);
                 self.triggers().remove(&me.key);
-                self.recent.forget(&me.key);
-                self.backoff.reset(&me.key);
                 self.reconciler.gone(engine, &me);
-                engine.wakes.forget(&me);
+                self.forget_passes(&me);
                 engine.wakes.changed(&Topic::Object(me));
             }
             Change::Unreadable(key, remains) => {
@@ -189,6 +191,14 @@ impl<P: Reconciler> Worker<P> {
             }
             Change::Coverage => engine.wakes.changed(&Topic::Coverage(P::Object::KIND)),
         }
+    }
+
+    /// What passes over the object left is of no use any more.
+    fn forget_passes(&self, me: &Reference) {
+        self.recent.forget(&me.key);
+        self.backoff.reset(&me.key);
+        self.reconciler.gone_meanwhile(&self.engine, me);
+        self.engine.wakes.forget(me);
     }
 
     async fn reconcile(&self, object: Arc<P::Object>) -> Option<Duration> {
@@ -210,7 +220,13 @@ impl<P: Reconciler> Worker<P> {
         });
         let outcome = ended.error.as_ref().map_or(Reason::InSync, Error::reason);
         self.engine.metrics.pass(kind, outcome.as_str(), began.elapsed());
-        self.next(key, ended)
+        let again = self.next(key.clone(), ended);
+        // What a pass goes on to learn of an object that went meanwhile, nobody else takes back.
+        if !self.store.has(&key) {
+            self.forget_passes(&reference::<P>(key));
+            return None;
+        }
+        again
     }
 
     /// When the object comes by itself.

@@ -178,6 +178,10 @@ impl<R: Remote> Pass<'_, R> {
             .or_else(|| self.engine.connections.last(&instance))
         {
             connection.mirror().retain_subscriptions(&self.me, &interests);
+            // It went while it was looked at.
+            if !self.engine.caches.index().has(&self.me) {
+                connection.mirror().retain_subscriptions(&self.me, &[]);
+            }
         }
     }
 

@@ -57,13 +57,16 @@ impl<R: Remote> Reconciler for KindReconciler<R> {
     }
 
     fn gone(&self, engine: &Engine, me: &Reference) {
-        engine.claims.forget(me);
-        engine.fights.forget(me);
         if let Some(entry) = engine.caches.index().remove(me)
             && let Some(connection) = engine.connections.last(&entry.instance)
         {
             connection.mirror().retain_subscriptions(me, &[]);
         }
+    }
+
+    fn gone_meanwhile(&self, engine: &Engine, me: &Reference) {
+        engine.claims.forget(me);
+        engine.fights.forget(me);
     }
 
     async fn pass(&self, engine: &Arc<Engine>, recent: &Recent<R>, object: Arc<R>) -> Ended {
