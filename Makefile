@@ -30,10 +30,8 @@ bench: ## Measure time, memory and calls; SIZES=100,1000 is quicker, OUT=docs dr
 fmt: ## Format the code
 	$(CARGO) fmt --all
 
-generate: ## Write the files that are generated from the code (crds/, deploy/crds.yaml, deploy/rbac.yaml)
-	$(CARGO) run -q -- crds --output crds
-	$(CARGO) run -q -- crds > deploy/crds.yaml
-	$(CARGO) run -q -- rbac > deploy/rbac.yaml
+generate: ## Write the files that are generated from the code (tests/generated lists them)
+	CODER_OPERATOR_GENERATE=1 $(CARGO) test -q --test generated
 
 tools: ## Build the servers of Kubernetes for the tests; the tests do it themselves if need be
 	$(CARGO) run -q -p test-ground --bin ground -- build

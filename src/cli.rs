@@ -1,7 +1,6 @@
 //! The commands, one file each. Every flag is also an environment variable, named in its help.
 
 mod crds;
-mod rbac;
 mod run;
 
 use clap::{Parser, Subcommand};
@@ -18,10 +17,8 @@ pub struct Cli {
 enum Command {
     /// Run the operator: watch the custom resources and make Coder agree with them.
     Run(Box<run::Options>),
-    /// Print the `CustomResourceDefinition`s, or write them into a directory.
-    Crds(crds::Options),
-    /// Print the permissions that the operator needs, as RBAC objects.
-    Rbac(rbac::Options),
+    /// Print the `CustomResourceDefinition`s.
+    Crds,
 }
 
 /// Why a command failed, for the person who typed it.
@@ -35,8 +32,7 @@ impl Cli {
     pub async fn run(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(options) => run::run(*options).await,
-            Command::Crds(options) => crds::run(&options),
-            Command::Rbac(options) => rbac::run(&options),
+            Command::Crds => crds::run(),
         }
     }
 }

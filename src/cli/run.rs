@@ -45,6 +45,14 @@ pub(super) struct Options {
     )]
     watch_namespaces: Vec<String>,
 
+    /// Watch Secrets and config maps only in this namespace; may be given several times. Default: those that are watched.
+    #[arg(
+        long = "secret-namespace",
+        value_delimiter = ',',
+        env = "CODER_OPERATOR_SECRET_NAMESPACE"
+    )]
+    secret_namespaces: Vec<String>,
+
     /// Elect a leader, so that several replicas can stand by. `false` for a single process.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, env = "CODER_OPERATOR_LEADER_ELECTION")]
     leader_election: bool,
@@ -96,16 +104,14 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     } else {
         Leadership::alone()
     };
-    let namespaces = match options.watch_namespaces.as_slice() {
-        [] => Namespaces::All,
-        names => Namespaces::Only(names.to_vec()),
-    };
+    let namespaces = only(&options.watch_namespaces).unwrap_or_default();
+    let secrets = only(&options.secret_namespaces).unwrap_or_else(|| namespaces.clone());
     let (engine, woken) = engine(
         gate::client(config.clone(), leadership.clone())?,
         &identity,
         leadership.clone(),
     );
-    let mut coverage = metadata(&engine, &namespaces);
+    let mut coverage = metadata(&engine, &secrets);
     let workers = workers(&engine, &namespaces);
     coverage.extend(workers.iter().map(|worker| worker.coverage.clone()));
     measure(&engine.metrics, coverage.clone());
@@ -194,25 +200,26 @@ fn measure(metrics: &Metrics, coverage: Vec<Coverage>) {
     });
 }
 
-/// The watches of what is no custom resource: metadata only.
-fn metadata(engine: &Arc<Engine>, namespaces: &Namespaces) -> Vec<Coverage> {
+/// These namespaces, if there are any.
+fn only(names: &[String]) -> Option<Namespaces> {
+    (!names.is_empty()).then(|| Namespaces::Only(names.to_vec()))
+}
+
+/// The watches of what is no custom resource: metadata only. Secrets and `ConfigMap`s are those of some namespaces.
+fn metadata(engine: &Arc<Engine>, secrets: &Namespaces) -> Vec<Coverage> {
     let client = &engine.kube;
-    let cache = |kind| Arc::new(MetadataCache::new(kind, namespaces, false));
+    let cache = |kind| Arc::new(MetadataCache::new(kind, secrets, false));
     let labels = Arc::clone(&engine.namespaces);
     vec![
         watch_metadata::<Namespace>(engine, vec![Api::all(client.clone())], "Namespace", labels, |key| {
             Topic::Namespace(key.name.clone())
         }),
-        watch_metadata::<Secret>(engine, apis(client, namespaces), "Secret", cache("Secret"), |key| {
+        watch_metadata::<Secret>(engine, apis(client, secrets), "Secret", cache("Secret"), |key| {
             Topic::Secret(key.clone())
         }),
-        watch_metadata::<ConfigMap>(
-            engine,
-            apis(client, namespaces),
-            "ConfigMap",
-            cache("ConfigMap"),
-            |key| Topic::ConfigMap(key.clone()),
-        ),
+        watch_metadata::<ConfigMap>(engine, apis(client, secrets), "ConfigMap", cache("ConfigMap"), |key| {
+            Topic::ConfigMap(key.clone())
+        }),
     ]
 }
 

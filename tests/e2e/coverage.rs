@@ -45,7 +45,7 @@ async fn permit(world: &World, namespace: &str) {
 
 async fn permit_namespaces(world: &World) {
     let name = "coverage-namespaces";
-    let rules = serde_json::to_value(rbac::namespace_rules()).unwrap();
+    let rules = serde_json::to_value(rbac::namespaces()).unwrap();
     let api = "rbac.authorization.k8s.io/v1";
     let role = json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": { "name": name }, "rules": rules });
     apply(world, None, role).await;
@@ -64,7 +64,7 @@ async fn world(test: &str) -> (World, Namespace) {
     let closed = ground.namespace(&format!("{test}-closed")).await.unwrap();
     let settings = Settings {
         namespaces: vec![namespace.name().to_owned(), closed.name().to_owned()],
-        user: USER,
+        user: Some(USER),
         ..Settings::watching("")
     };
     let world = World {
@@ -174,7 +174,7 @@ async fn a_namespace_that_is_gone_holds_up_nothing_although_it_was_granted_the_i
     world.patch::<CoderInstance>("default", access).await;
     let settings = Settings {
         namespaces: vec![closed.name().to_owned(), world.ns().to_owned()],
-        user: USER,
+        user: Some(USER),
         ..Settings::watching("")
     };
     closed.finish().await.unwrap();
@@ -257,7 +257,7 @@ async fn what_nobody_could_look_for_is_not_said_to_be_absent() {
     // A start later on looks at both namespaces in whatever order they are listed, and changes nothing.
     let settings = Settings {
         namespaces: vec![world.ns().to_owned(), closed.name().to_owned()],
-        user: USER,
+        user: Some(USER),
         ..Settings::watching("")
     };
     let mut world = world;

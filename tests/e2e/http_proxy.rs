@@ -47,7 +47,10 @@ async fn an_operator_with_a_kubeconfig_works_through_the_proxy_of_its_environmen
     let namespace = ground.namespace("http-proxy").await.unwrap();
     let (proxy, tunnels) = proxy().await;
     let settings = Settings {
-        environment: vec![("HTTPS_PROXY", proxy), ("NO_PROXY", String::new())],
+        environment: vec![
+            ("HTTPS_PROXY".to_owned(), proxy),
+            ("NO_PROXY".to_owned(), String::new()),
+        ],
         ..Settings::watching(namespace.name())
     };
     let world = World {

@@ -3,6 +3,7 @@
 mod coder;
 mod kube;
 mod operator;
+pub(crate) mod permissions;
 mod world;
 
 pub(crate) use self::coder::Coder;

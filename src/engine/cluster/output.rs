@@ -352,7 +352,7 @@ fn refused(error: kube::Error, namespace: &str, name: &str) -> Error {
         return Error::waiting(Reason::SecretRefused, format!("Secret {key} cannot be written: {said}"));
     }
     let way_out = match status.code {
-        403 if said.contains(" cannot ") => "give the operator the permissions that `coder-operator rbac` prints",
+        403 if said.contains(" cannot ") => "give the operator the permission (of the chart: secretNamespaces)",
         403 | 422 => "correct that, or choose another Secret",
         _ => return error.into(),
     };

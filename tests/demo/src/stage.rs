@@ -123,10 +123,10 @@ fn binary(options: &Options) -> Result<PathBuf, Failure> {
     .into())
 }
 
-/// As `coder-operator rbac` prints them, for the user that the operator runs as here.
+/// As the chart gives them, for the user that the operator runs as here.
 async fn permissions(kube: &Client) -> Result<(), Failure> {
     let api = "rbac.authorization.k8s.io/v1";
-    let rules = [rbac::rules(), rbac::namespace_rules()].concat();
+    let rules = [rbac::objects(), rbac::secrets(), rbac::namespaces()].concat();
     let meta = json!({ "name": User::OPERATOR });
     let role = json!({ "apiVersion": api, "kind": "ClusterRole", "metadata": meta, "rules": rules });
     apply::<ClusterRole>(kube, User::OPERATOR, role).await?;

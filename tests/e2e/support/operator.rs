@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use test_ground::{ControlPlane, Guard, Role};
 
-use super::PATIENCE;
+use super::{PATIENCE, permissions};
 
 /// How an operator is started.
 #[derive(Clone, Debug)]
@@ -14,10 +14,10 @@ pub(crate) struct Settings {
     pub(crate) namespaces: Vec<String>,
     /// Where it takes part in an election, and how long a lease lasts.
     pub(crate) election: Option<(String, u64)>,
-    /// The user it acts as.
-    pub(crate) user: &'static str,
-    /// What its environment holds besides the kubeconfig.
-    pub(crate) environment: Vec<(&'static str, String)>,
+    /// The user it acts as, where that is not the chart's service account.
+    pub(crate) user: Option<&'static str>,
+    /// What its environment holds besides; it counts before all other settings.
+    pub(crate) environment: Vec<(String, String)>,
 }
 
 impl Settings {
@@ -25,7 +25,7 @@ impl Settings {
         Self {
             namespaces: vec![namespace.to_owned()],
             election: None,
-            user: "coder-operator",
+            user: None,
             environment: Vec::new(),
         }
     }
@@ -46,10 +46,30 @@ impl Operator {
             .tempdir()
             .unwrap()
             .keep();
-        let kubeconfig = ground.kubeconfig(settings.user).unwrap();
-        let mut command: Vec<String> = vec!["env".into(), format!("KUBECONFIG={}", kubeconfig.display())];
-        let environment = settings.environment.iter();
-        command.extend(environment.map(|(name, value)| format!("{name}={value}")));
+        let kubeconfig = match settings.user {
+            Some(user) => ground.kubeconfig(user).unwrap(),
+            None => permissions::kubeconfig(ground, &settings.namespaces).await,
+        };
+        let variable = |name: &str, value: &str| format!("{name}={value}");
+        let mut command = vec![
+            "env".to_owned(),
+            variable("KUBECONFIG", &kubeconfig.display().to_string()),
+        ];
+        if !settings.namespaces.is_empty() {
+            command.push(variable(
+                "CODER_OPERATOR_WATCH_NAMESPACE",
+                &settings.namespaces.join(","),
+            ));
+        }
+        match &settings.election {
+            None => command.push(variable("CODER_OPERATOR_LEADER_ELECTION", "false")),
+            Some((namespace, seconds)) => {
+                permissions::elect(ground, namespace).await;
+                command.push(variable("CODER_OPERATOR_LEASE_NAMESPACE", namespace));
+                command.push(variable("CODER_OPERATOR_LEASE_SECONDS", &seconds.to_string()));
+            }
+        }
+        command.extend(settings.environment.iter().map(|(name, value)| variable(name, value)));
         command.extend([
             env!("CARGO_BIN_EXE_coder-operator").into(),
             "run".into(),
@@ -57,19 +77,6 @@ impl Operator {
             "--log-format=json".into(),
             "--log-level=info,coder_operator=debug".into(),
         ]);
-        command.extend(
-            settings
-                .namespaces
-                .iter()
-                .map(|namespace| format!("--watch-namespace={namespace}")),
-        );
-        match &settings.election {
-            None => command.push("--leader-election=false".into()),
-            Some((namespace, seconds)) => {
-                command.push(format!("--lease-namespace={namespace}"));
-                command.push(format!("--lease-seconds={seconds}"));
-            }
-        }
         let mut guard = Guard::spawn(&directory, "operator", Role::Member, &command).unwrap();
         let address = address(&mut guard).await;
         Self {

@@ -4,7 +4,6 @@ use std::fmt::Debug;
 
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, RoleRef, Subject};
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
@@ -13,12 +12,13 @@ use tokio::sync::OnceCell;
 
 use coder_operator::api::CoderInstance;
 use coder_operator::api::Object;
-use coder_operator::{crds, rbac};
+use coder_operator::crds;
 
 use super::PATIENCE;
 use super::coder::{Coder, unique};
 use super::kube::{AnyObject, manifest, ready};
 use super::operator::{Operator, Settings};
+use super::permissions;
 
 /// What a test works with.
 pub(crate) struct World {
@@ -338,44 +338,7 @@ pub(crate) async fn prepare(ground: &ControlPlane) {
     test_ground::install_crds(&admin, &crds::all())
         .await
         .expect("the definitions");
-    let rules = [rbac::rules(), rbac::namespace_rules(), rbac::lease_rules()].concat();
-    let role = json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
-        "metadata": { "name": "coder-operator" }, "rules": rules,
-    });
-    let binding = ClusterRoleBinding {
-        metadata: kube::api::ObjectMeta {
-            name: Some("coder-operator".into()),
-            ..Default::default()
-        },
-        role_ref: RoleRef {
-            api_group: Some("rbac.authorization.k8s.io".into()),
-            kind: "ClusterRole".into(),
-            name: "coder-operator".into(),
-        },
-        subjects: Some(vec![Subject {
-            kind: "User".into(),
-            name: "coder-operator".into(),
-            ..Default::default()
-        }]),
-    };
-    let binding = {
-        let mut value = serde_json::to_value(&binding).unwrap();
-        value["apiVersion"] = json!("rbac.authorization.k8s.io/v1");
-        value["kind"] = json!("ClusterRoleBinding");
-        value
-    };
-    let parameters = PatchParams::apply("test").force();
-    let roles = Api::<ClusterRole>::all(admin.clone());
-    roles
-        .patch("coder-operator", &parameters, &Patch::Apply(role))
-        .await
-        .expect("the role");
-    let bindings = Api::<ClusterRoleBinding>::all(admin);
-    bindings
-        .patch("coder-operator", &parameters, &Patch::Apply(binding))
-        .await
-        .expect("the binding");
+    permissions::give(ground).await;
 }
 
 fn merge(into: &mut Value, more: Value) {

@@ -37,6 +37,7 @@ pub struct Options {
     users: Vec<User>,
     directory: Option<PathBuf>,
     uncontrolled: bool,
+    audited: bool,
 }
 
 impl Options {
@@ -51,6 +52,13 @@ impl Options {
     #[must_use]
     pub fn without_controllers(mut self) -> Self {
         self.uncontrolled = true;
+        self
+    }
+
+    /// Records the requests of service accounts, for [`ControlPlane::audit`].
+    #[must_use]
+    pub fn audited(mut self) -> Self {
+        self.audited = true;
         self
     }
 
@@ -140,6 +148,9 @@ impl ControlPlane {
         let mut users = User::defaults();
         users.extend(options.users.iter().cloned());
         directory.write(servers::TOKENS, user::token_file(&users))?;
+        if options.audited {
+            directory.write(servers::AUDIT_POLICY, servers::AUDIT_RULES)?;
+        }
 
         let [etcd_port, port] = servers::free_ports()?;
         let description = Description {
@@ -156,7 +167,7 @@ impl ControlPlane {
         };
         // Without a log: kube's client calls every refused connection and every "not ready yet" an error.
         let ready = running
-            .start(&description, binaries, port)
+            .start(&description, binaries, port, options.audited)
             .with_subscriber(NoSubscriber::default());
         if let Err(error) = ready.await {
             if !port_was_taken(&error) {
@@ -214,6 +225,15 @@ impl ControlPlane {
         &self.description.users
     }
 
+    /// What service accounts asked so far, oldest first, where that is recorded: entries of Kubernetes' audit log.
+    pub fn audit(&self) -> Result<Vec<serde_json::Value>> {
+        let path = self.directory().join(servers::AUDIT_LOG);
+        let text = fs::read_to_string(&path).map_err(Error::io(format!("cannot read {}", path.display())))?;
+        text.lines()
+            .map(|line| serde_json::from_str(line).map_err(Error::format(servers::AUDIT_LOG)))
+            .collect()
+    }
+
     /// The API server's URL.
     #[must_use]
     pub fn url(&self) -> &str {
@@ -267,10 +287,13 @@ impl Binaries {
 
 impl Running {
     /// Starts the servers, and returns when all of them do their work.
-    async fn start(&mut self, description: &Description, binaries: &Binaries, port: u16) -> Result<()> {
+    async fn start(&mut self, description: &Description, binaries: &Binaries, port: u16, audited: bool) -> Result<()> {
         let etcd = servers::etcd(&binaries.etcd, &self.directory, &description.etcd);
-        let kube_apiserver =
+        let mut kube_apiserver =
             servers::kube_apiserver(&binaries.kube_apiserver, &self.directory, port, &description.etcd);
+        if audited {
+            kube_apiserver.extend(servers::audit(&self.directory));
+        }
         // The guard that removes the directory is that of the server which writes most into it.
         self.spawn(servers::ETCD, Role::Owner, &etcd)?;
         self.spawn(servers::KUBE_APISERVER, Role::Member, &kube_apiserver)?;

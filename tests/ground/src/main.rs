@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Action {
-    /// Build the servers if they are not in the cache yet, and print where they are.
+    /// Build the servers and tools if they are not in the cache yet, and print where they are.
     Build,
     /// Run a control plane until Ctrl-C.
     Serve {
@@ -62,7 +62,7 @@ async fn main() -> ExitCode {
 }
 
 fn build() -> Result<ExitCode, Box<dyn Error>> {
-    for tool in tools::ALL {
+    for tool in tools::ALL.into_iter().chain(tools::DELIVERY) {
         println!("{}", tool.binary()?.display());
     }
     Ok(ExitCode::SUCCESS)

@@ -5,6 +5,19 @@ use std::{net::TcpListener, path::Path};
 use crate::{Error, Result, pki, run_dir::RunDir};
 
 pub(crate) const TOKENS: &str = "tokens.csv";
+pub(crate) const AUDIT_POLICY: &str = "audit-policy.yaml";
+pub(crate) const AUDIT_LOG: &str = "audit.log";
+
+/// Who asked what, and what became of it; no contents.
+pub(crate) const AUDIT_RULES: &str = r"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+  - level: Metadata
+    userGroups: [system:serviceaccounts]
+  - level: None
+";
 
 /// Their names: of the binaries, the logs and the files with the process ids.
 pub(crate) const ETCD: &str = "etcd";
@@ -76,13 +89,13 @@ pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_
             ("authorization-mode", "RBAC"),
             // Not on by default, but OpenShift has it: who sets an owner reference needs the right to hold the owner.
             ("enable-admission-plugins", "OwnerReferencesPermissionEnforcement"),
-            // These are about pods, nodes and storage. What protects objects stays: namespace lifecycle, webhooks,
-            // validating policies.
+            // These are about nodes, storage and running pods. What protects objects stays: namespace lifecycle, webhooks,
+            // validating policies, the pod security standards.
             (
                 "disable-admission-plugins",
                 "DefaultStorageClass,StorageObjectInUseProtection,TaintNodesByCondition,Priority,\
                  RuntimeClass,DefaultIngressClass,ClusterTrustBundleAttest,CertificateApproval,CertificateSigning,\
-                 CertificateSubjectRestriction,PodSecurity,ResourceQuota,LimitRanger",
+                 CertificateSubjectRestriction,ResourceQuota,LimitRanger",
             ),
             // Tests are many clients at once on a machine with few cores.
             ("enable-priority-and-fairness", "false"),
@@ -91,6 +104,12 @@ pub(crate) fn kube_apiserver(binary: &Path, directory: &RunDir, port: u16, etcd_
             ("profiling", "false"),
         ],
     )
+}
+
+/// What makes an API server record the requests of service accounts.
+pub(crate) fn audit(directory: &RunDir) -> [String; 2] {
+    [("audit-policy-file", AUDIT_POLICY), ("audit-log-path", AUDIT_LOG)]
+        .map(|(flag, file)| format!("--{flag}={}", directory.file(file)))
 }
 
 pub(crate) fn kube_controller_manager(binary: &Path, directory: &RunDir, kubeconfig: &str) -> Vec<String> {

@@ -1,4 +1,5 @@
-//! The servers, built once from the Go modules pinned in `tests/tools/go.mod`.
+//! The servers, and the tools that check what is delivered: built once from the Go modules pinned in `tests/tools/go.mod`
+//! and in the modules beside it.
 //!
 //! `KUBEBUILDER_ASSETS` wins where it is set, for what setup-envtest puts there. Otherwise the first run compiles, which
 //! takes minutes, and every later one finds the binary in `${XDG_CACHE_HOME:-~/.cache}/coder-operator/tools/<key>/`.
@@ -22,11 +23,13 @@ use crate::{Error, Result};
 const MODULE_DIRECTORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tools");
 const PROGRESS_EVERY: Duration = Duration::from_secs(30);
 
-/// A program from `tests/tools/go.mod`.
+/// A program from a `go.mod` in `tests/tools`.
 #[derive(Debug)]
 pub struct Tool {
     /// The name of the binary.
     pub name: &'static str,
+    /// The directory in `tests/tools` whose `go.mod` pins it; empty for that of the servers.
+    pub pinned_in: &'static str,
     /// The Go package that is built.
     pub package: &'static str,
     /// The module whose version is the tool's version.
@@ -42,6 +45,7 @@ pub struct Tool {
 /// The store.
 pub static ETCD: Tool = Tool {
     name: "etcd",
+    pinned_in: "",
     package: "go.etcd.io/etcd/server/v3",
     module: "go.etcd.io/etcd/server/v3",
     is_asset: true,
@@ -52,6 +56,7 @@ pub static ETCD: Tool = Tool {
 /// The API server.
 pub static KUBE_APISERVER: Tool = Tool {
     name: "kube-apiserver",
+    pinned_in: "",
     package: "k8s.io/kubernetes/cmd/kube-apiserver",
     module: "k8s.io/kubernetes",
     is_asset: true,
@@ -62,12 +67,38 @@ pub static KUBE_APISERVER: Tool = Tool {
 /// The controllers. Most of it is compiled for the API server already.
 pub static KUBE_CONTROLLER_MANAGER: Tool = Tool {
     name: "kube-controller-manager",
+    pinned_in: "",
     package: "k8s.io/kubernetes/cmd/kube-controller-manager",
     module: "k8s.io/kubernetes",
     is_asset: false,
     takes: "1 to 2 minutes after kube-apiserver",
     linker_flags: kubernetes_version,
 };
+
+/// Installs the chart.
+pub static HELM: Tool = Tool {
+    name: "helm",
+    pinned_in: "helm",
+    package: "helm.sh/helm/v4/cmd/helm",
+    module: "helm.sh/helm/v4",
+    is_asset: false,
+    takes: "2 to 4 minutes",
+    linker_flags: |version| format!("-X helm.sh/helm/v4/internal/version.version={version}"),
+};
+
+/// Runs the unit tests of the chart's templates.
+pub static HELM_UNITTEST: Tool = Tool {
+    name: "helm-unittest",
+    pinned_in: "helm",
+    package: "github.com/helm-unittest/helm-unittest/cmd/helm-unittest",
+    module: "github.com/helm-unittest/helm-unittest",
+    is_asset: false,
+    takes: "seconds after helm",
+    linker_flags: |_| String::new(),
+};
+
+/// What checks the delivery.
+pub static DELIVERY: [&Tool; 2] = [&HELM, &HELM_UNITTEST];
 
 /// What a control plane needs.
 pub static ALL: [&Tool; 3] = [&ETCD, &KUBE_APISERVER, &KUBE_CONTROLLER_MANAGER];
@@ -105,9 +136,14 @@ impl Tool {
         Ok(path)
     }
 
+    /// The directory of the Go module that pins it.
+    fn directory(&self) -> PathBuf {
+        Path::new(MODULE_DIRECTORY).join(self.pinned_in)
+    }
+
     /// The version pinned in `go.mod`, such as `v1.36.3`.
     pub fn version(&self) -> Result<String> {
-        let text = read(&Path::new(MODULE_DIRECTORY).join("go.mod"))?;
+        let text = read(&self.directory().join("go.mod"))?;
         let text = String::from_utf8_lossy(&text);
         text.lines()
             .find_map(|line| {
@@ -116,7 +152,12 @@ impl Tool {
             })
             .filter(|it| it.starts_with('v'))
             .map(str::to_owned)
-            .ok_or_else(|| Error::format("tests/tools/go.mod")(format!("{} is not required there", self.module)))
+            .ok_or_else(|| {
+                Error::format(self.directory().join("go.mod").display().to_string())(format!(
+                    "{} is not required there",
+                    self.module
+                ))
+            })
     }
 
     fn build_into(&self, directory: &Path, path: &Path) -> Result<()> {
@@ -131,7 +172,7 @@ impl Tool {
         let unfinished = format!("{}.unfinished-", self.name);
         remove_files(directory, &unfinished);
         let unfinished = directory.join(format!("{unfinished}{}", std::process::id()));
-        let mut go = go();
+        let mut go = go(self);
         go.arg("build")
             .arg("-o")
             .arg(&unfinished)
@@ -163,10 +204,29 @@ impl Tool {
     }
 }
 
-/// A `go` command in the module of the tools, independent of the developer's workspace and C compiler.
-fn go() -> Command {
+/// The directory of the module that `tests/tools/DIRECTORY/go.mod` pins, for the files in it; fetched if need be. Blocks.
+pub fn module(directory: &str, path: &str) -> Result<PathBuf> {
+    #[derive(serde::Deserialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Downloaded {
+        dir: PathBuf,
+    }
     let mut go = Command::new("go");
-    go.current_dir(MODULE_DIRECTORY)
+    go.current_dir(Path::new(MODULE_DIRECTORY).join(directory))
+        .env("GOWORK", "off")
+        .args(["mod", "download", "-json", path]);
+    let output = go.output().map_err(Error::io("cannot run go"))?;
+    if !output.status.success() {
+        return Err(go_failed(&format!("go mod download {path}"), &output.stderr));
+    }
+    let downloaded: Downloaded = serde_json::from_slice(&output.stdout).map_err(Error::format("go mod download"))?;
+    Ok(downloaded.dir)
+}
+
+/// A `go` command in the module of the tool, independent of the developer's workspace and C compiler.
+fn go(tool: &Tool) -> Command {
+    let mut go = Command::new("go");
+    go.current_dir(tool.directory())
         .env("GOWORK", "off")
         .env("CGO_ENABLED", "0")
         .stdin(Stdio::null());
@@ -175,7 +235,7 @@ fn go() -> Command {
 
 /// Where the binary belongs that `go` would build now.
 fn cache_directory(tool: &Tool) -> Result<PathBuf> {
-    let go_is = go()
+    let go_is = go(tool)
         .args(["env", "GOVERSION", "GOOS", "GOARCH"])
         .output()
         .map_err(|error| missing_or_broken(tool, error))?;
@@ -279,7 +339,7 @@ mod tests {
 
     #[test]
     fn every_tool_has_a_version_in_the_module_file() {
-        for tool in ALL {
+        for tool in ALL.into_iter().chain(DELIVERY) {
             assert!(tool.version().unwrap().starts_with('v'), "{}", tool.name);
         }
     }
