@@ -52,8 +52,8 @@ const LISTS: usize = 8;
 
 /// Who is told when something changed: woken objects look again, no more is promised.
 pub trait Waker: Send + Sync + 'static {
-    /// The remote side of `who` may have changed; what it looks at must not be older than `since`.
-    fn wake(&self, who: &Reference, since: Instant);
+    /// The remote side of `who` may have changed, and the mirror knows of it.
+    fn wake(&self, who: &Reference);
 }
 
 /// Told what the mirror does, for metrics.

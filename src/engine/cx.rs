@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use tokio::time::Instant;
 
 use crate::api::{Object, ObjectKey, Reference, instance};
 use crate::coder::Client;
@@ -15,7 +14,7 @@ use crate::engine::cluster::output::{Output, Outputs, Owner};
 use crate::engine::cluster::wake::{Topic, Wakes};
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
-use crate::mirror::{Collection, Fields, Freshness, Interest, Snapshot, Waker};
+use crate::mirror::{Collection, Fields, Freshness, Interest, Snapshot};
 
 /// One pass over one object.
 pub struct Cx<'a> {
@@ -25,8 +24,8 @@ pub struct Cx<'a> {
     pub owner: Owner,
     /// The connection to Coder.
     pub connection: Arc<Connection>,
-    /// Since when what is looked at must be fresh.
-    pub since: Instant,
+    /// How fresh what is looked at must be.
+    pub freshness: Freshness,
     /// How long drift may stay unseen.
     pub interval: Duration,
     /// Custom resources and Secrets.
@@ -140,11 +139,7 @@ impl Cx<'_> {
         interest: Interest,
     ) -> Result<Arc<Snapshot<C::Item>>, Error> {
         self.subscribe(collection, interest);
-        Ok(self
-            .connection
-            .mirror()
-            .snapshot(collection, Freshness::Since(self.since))
-            .await?)
+        Ok(self.connection.mirror().snapshot(collection, self.freshness).await?)
     }
 
     /// When somebody else last changed that field of an item, as far as the audit log named it lately. For what no list
@@ -179,7 +174,7 @@ impl Cx<'_> {
             kind: instance::KIND,
             key: self.connection.key.clone(),
         };
-        self.wakes.wake(&instance, Instant::now());
+        self.wakes.wake(&instance);
     }
 
     /// The object depends on `topic`.

@@ -245,6 +245,36 @@ impl Error {
         }
     }
 
+    /// Whether Coder may hold something else than before the pass that ended so, or than that pass knew.
+    #[must_use]
+    pub fn concerns_coder(&self) -> bool {
+        match self {
+            Self::NotConverging(_) | Self::Retrying { .. } => true,
+            Self::Undeletable(error) => error.concerns_coder(),
+            _ => self.coder().is_some(),
+        }
+    }
+
+    /// Whether that was concluded from what Coder held, so that a fresh look could end in another way.
+    #[must_use]
+    pub fn may_be_outdated(&self) -> bool {
+        match self {
+            // A name that is taken was looked for already, and members who were not there are.
+            Self::Coder(error) | Self::Explained { source: error, .. } => error.is_absent(),
+            Self::Fetch(error) => !error.is_transient(),
+            Self::Waiting { reason, .. } | Self::Terminal { reason, .. } => matches!(
+                reason,
+                Reason::AlreadyExists
+                    | Reason::DependencyNotReady
+                    | Reason::Forbidden
+                    | Reason::NameMoved
+                    | Reason::NotFound
+                    | Reason::PartialVisibility
+            ),
+            _ => false,
+        }
+    }
+
     /// The error of Coder in it, if there is one.
     #[must_use]
     pub fn coder(&self) -> Option<&coder::Error> {

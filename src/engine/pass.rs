@@ -7,10 +7,12 @@ use jiff::Timestamp;
 use k8s_controller::events::EventType;
 use tokio::time::Instant;
 
-use crate::api::{AdoptionPolicy, Mode, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, instance};
+use crate::api::{
+    AdoptionPolicy, Mode, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, annotation, instance,
+};
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{Guard, Recent};
-use crate::engine::cluster::wake::Topic;
+use crate::engine::cluster::wake::{Due, Topic};
 pub use crate::engine::cluster::worker::Ended;
 use crate::engine::conditions::{self, Verdict};
 use crate::engine::connection::Connection;
@@ -19,7 +21,8 @@ use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{Decision, Found};
 use crate::engine::record::Record;
 use crate::engine::remote::{Change, Remote, Report, Target};
-use crate::engine::{Engine, access};
+use crate::engine::{Engine, Life, access};
+use crate::mirror::Freshness;
 
 pub mod adoption;
 pub mod claims;
@@ -41,7 +44,8 @@ pub struct Pass<'a, R: Remote> {
     pub(in crate::engine) engine: &'a Engine,
     pub(in crate::engine) record: Record<'a, R>,
     pub(in crate::engine) me: Reference,
-    pub(in crate::engine) since: Instant,
+    /// What was asked of this pass.
+    pub(in crate::engine) due: Due,
     pub(in crate::engine) seen: Mutex<Seen>,
     connection: Option<Arc<Connection>>,
     /// Whether this pass claims something by name.
@@ -52,12 +56,12 @@ pub struct Pass<'a, R: Remote> {
 pub async fn run<R: Remote>(engine: &Engine, recent: &Recent<R>, object: Arc<R>) -> Ended {
     let record = Record::new(engine, recent, object);
     let me = record.reference();
-    let since = engine.wakes.take_since(&me);
+    let due = engine.wakes.take(&me);
     let mut pass = Pass::<R> {
         engine,
         record,
         me,
-        since,
+        due,
         seen: Mutex::default(),
         connection: None,
         claims: false,
@@ -76,11 +80,23 @@ impl<R: Remote> Pass<'_, R> {
         // Shown whatever comes of this look, also of an object that is suspended.
         self.depend_on_instance(&self.record.object().instance_key());
         self.show_deletion_policy();
-        let mut result = match self.record.object().common().mode {
-            Mode::Suspend => Ok((Verdict::Suspended, None)),
-            Mode::Observe => self.observe().await,
-            Mode::Manage => self.manage().await.map(|report| (Verdict::InSync, Some(report))),
-        };
+        // Whose a setting is, is told by what it is now.
+        let is_new = self.record.status.common().origin.is_none();
+        if (R::LIFE == Life::Standing && is_new) || self.is_asked_for() {
+            self.due.fresh = Some(self.due.asked);
+        }
+        let mut result = self.attempt().await;
+        // What is known is good enough to work with, not to complain of.
+        if self.due.fresh.is_none()
+            && let Err(error) = &result
+            && error.may_be_outdated()
+        {
+            let since = error.coder().map_or(self.due.asked, |_| Instant::now());
+            self.due.fresh = Some(since);
+            *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Seen::default();
+            self.depend_on_instance(&self.record.object().instance_key());
+            result = self.attempt().await;
+        }
         let unmet = match &mut result {
             Ok((Verdict::InSync, Some(report))) => report.unmet.take(),
             _ => None,
@@ -102,12 +118,27 @@ impl<R: Remote> Pass<'_, R> {
         Ended { error, look_again }
     }
 
+    async fn attempt(&mut self) -> Result<(Verdict<'static>, Option<Report>), Error> {
+        match self.record.object().common().mode {
+            Mode::Suspend => Ok((Verdict::Suspended, None)),
+            Mode::Observe => self.observe().await,
+            Mode::Manage => self.manage().await.map(|report| (Verdict::InSync, Some(report))),
+        }
+    }
+
+    /// Whether somebody asks for a look by annotation.
+    fn is_asked_for(&self) -> bool {
+        let asked = self.record.object().meta().annotations.as_ref();
+        let value = asked.and_then(|annotations| annotations.get(annotation::RECONCILE_AT));
+        value.is_some() && value != self.record.before().common().last_handled_reconcile_at.as_ref()
+    }
+
     /// Manage: makes Coder agree.
     async fn manage(&mut self) -> Result<Report, Error> {
         let connection = self.connect()?;
         let (desired, key) = self.desire(&connection).await?;
         self.claim_name(&connection, &key)?;
-        let cx = self.cx(&connection, self.since)?;
+        let cx = self.cx(&connection)?;
         let policy = self.adoption_policy(&connection);
         let what = name_of::<R>(&key);
         let found = self.find(&cx, &desired, &key).await?;
@@ -117,11 +148,17 @@ impl<R: Remote> Pass<'_, R> {
         let mut observed = self.take(decision).await?;
         let mut done = Vec::new();
         let mut left = Vec::new();
+        let mut is_current = self.due.fresh.is_some();
         for _ in 0..ROUNDS {
             if let Some(observed) = &observed {
                 R::check(&desired, observed)?;
             }
             let changes = R::plan(&desired, observed.as_ref());
+            if !is_current && changes.iter().any(Change::looks_first) {
+                observed = Some(self.look_closely(&connection, &desired, observed).await?);
+                is_current = true;
+                continue;
+            }
             let before = std::mem::replace(&mut left, changes.iter().map(ToString::to_string).collect::<Vec<_>>());
             // The very same again: Coder takes it and does not do it.
             if !left.is_empty() && left == before {
@@ -135,6 +172,7 @@ impl<R: Remote> Pass<'_, R> {
                 observed = self
                     .apply(&connection, &desired, &key, observed, &changes, &mut done)
                     .await?;
+                is_current = true;
                 continue;
             };
             self.tell_changes(done).await;
@@ -145,11 +183,29 @@ impl<R: Remote> Pass<'_, R> {
         Err(Error::NotConverging(left.join("; ")))
     }
 
+    /// The object as it is now, for a change that must not be planned from what was there a while ago.
+    async fn look_closely(
+        &self,
+        connection: &Arc<Connection>,
+        desired: &R::Desired,
+        observed: Option<R::Observed>,
+    ) -> Result<R::Observed, Error> {
+        let cx = self.cx_now(connection)?;
+        let identity = observed.as_ref().map(R::identify).ok_or(Error::Superseded)?;
+        let now = R::observe(&cx, Some(desired), Target::Identity(&identity)).await?;
+        now.ok_or_else(|| {
+            Error::waiting(
+                Reason::NotFound,
+                format!("the {} has just been deleted in Coder", R::NOUN),
+            )
+        })
+    }
+
     /// Observe: compares and says so.
     async fn observe(&mut self) -> Result<(Verdict<'static>, Option<Report>), Error> {
         let connection = self.connect()?;
         let (desired, key) = self.desire(&connection).await?;
-        let cx = self.cx(&connection, self.since)?;
+        let cx = self.cx(&connection)?;
         let found = self.find(&cx, &desired, &key).await?;
         self.authorize_organizations(&connection, Some(&desired), found.any())?;
         // Whoever holds something and finds another under its name must be told, as when it manages.
@@ -245,7 +301,7 @@ impl<R: Remote> Pass<'_, R> {
 
     /// What shall be, and by what it is found.
     async fn desire(&mut self, connection: &Arc<Connection>) -> Result<(R::Desired, String), Error> {
-        let cx = self.cx(connection, self.since)?;
+        let cx = self.cx(connection)?;
         let desired = R::resolve(&cx, self.record.object()).await?;
         self.authorize_organizations(connection, Some(&desired), None)?;
         self.show_deletion_policy();
@@ -324,14 +380,14 @@ impl<R: Remote> Pass<'_, R> {
     ) -> Result<Option<R::Observed>, Error> {
         for change in changes {
             self.permit(connection).await?;
-            R::rehearse(&self.cx(connection, self.since)?, desired, change).await?;
+            R::rehearse(&self.cx(connection)?, desired, change).await?;
             let creates = change.creates();
             let begun_before = self.record.status.common().pending_creation.is_some();
             if creates {
                 self.claim_creation(connection, key)?;
                 self.begin_creation(key).await?;
             }
-            let cx = self.cx(connection, self.since)?;
+            let cx = self.cx(connection)?;
             tracing::info!(%change, "changing Coder");
             match R::apply(&cx, desired, observed.as_ref(), change).await {
                 Ok(after) => observed = Some(after),
@@ -364,7 +420,7 @@ impl<R: Remote> Pass<'_, R> {
             if creates {
                 self.record_creation(desired, observed.as_ref()).await?;
                 if let Some(made) = observed {
-                    let cx = self.cx(connection, self.since)?;
+                    let cx = self.cx(connection)?;
                     observed = Some(R::complete(&cx, desired, made).await?);
                 }
                 break;
@@ -404,7 +460,17 @@ impl<R: Remote> Pass<'_, R> {
         self.connection = Some(Arc::clone(connection));
     }
 
-    pub(in crate::engine) fn cx<'c>(&'c self, connection: &Arc<Connection>, since: Instant) -> Result<Cx<'c>, Error> {
+    /// What the kind works with, as fresh as was asked for.
+    pub(in crate::engine) fn cx<'c>(&'c self, connection: &Arc<Connection>) -> Result<Cx<'c>, Error> {
+        self.cx_as_of(connection, self.due.fresh)
+    }
+
+    /// The same, to see what has become of something just now.
+    pub(in crate::engine) fn cx_now<'c>(&'c self, connection: &Arc<Connection>) -> Result<Cx<'c>, Error> {
+        self.cx_as_of(connection, Some(Instant::now()))
+    }
+
+    fn cx_as_of<'c>(&'c self, connection: &Arc<Connection>, since: Option<Instant>) -> Result<Cx<'c>, Error> {
         let owner = Owner::of(self.record.object().as_ref()).ok_or(Error::Superseded)?;
         let own = self
             .record
@@ -413,12 +479,13 @@ impl<R: Remote> Pass<'_, R> {
             .resync_interval
             .as_ref()
             .and_then(|interval| interval.parse().ok());
+        let interval = connection.terms.interval(own);
         Ok(Cx {
             me: self.me.clone(),
             owner,
             connection: Arc::clone(connection),
-            since,
-            interval: connection.terms.interval(own),
+            freshness: since.map_or(Freshness::Known(interval), Freshness::Since),
+            interval,
             objects: self.engine.caches.as_ref(),
             outputs: &self.engine.outputs,
             wakes: &self.engine.wakes,

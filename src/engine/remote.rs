@@ -19,6 +19,8 @@ pub trait Remote: Kind {
     const LIFE: Life = Life::Object;
     /// What messages call it, followed by its key: `group`.
     const NOUN: &'static str;
+    /// The role that the token's user needs to change it, as people say it: `the role Owner`.
+    const NEEDS: &'static str;
 
     /// What shall be, with references resolved and values parsed.
     type Desired: Send + Sync;
@@ -137,8 +139,13 @@ pub trait Remote: Kind {
     /// The identity of what was observed, to delete an object whose id was never recorded.
     fn identify(observed: &Self::Observed) -> Self::Identity;
 
-    /// Deletes it in Coder, knowing the status alone. Success means that it is gone, also when it was gone before.
-    fn delete(cx: &Cx<'_>, identity: &Self::Identity) -> impl Future<Output = Result<(), Error>> + Send;
+    /// Deletes in Coder what was just observed of that identity. Coder's "not found" is an error like any other: the engine
+    /// finds out what it means.
+    fn delete(
+        cx: &Cx<'_>,
+        identity: &Self::Identity,
+        observed: &Self::Observed,
+    ) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
 /// Whether something in Coder comes and goes.
@@ -154,6 +161,12 @@ pub enum Life {
 pub trait Change<K: Kind>: fmt::Display + Send + Sync {
     /// Whether it makes a new object in Coder. After it, the rest of the plan is made anew.
     fn creates(&self) -> bool {
+        false
+    }
+
+    /// Whether it must be planned from what is there just now: because it also writes what the spec leaves open, as it was
+    /// seen, or because the status will say that what it adds was not there before.
+    fn looks_first(&self) -> bool {
         false
     }
 

@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use crate::api::{CoderInstance, Reference};
 use crate::coder::{AuditEntry, UserId};
@@ -12,9 +11,9 @@ use crate::engine::connection::{Connection, Link};
 use crate::engine::{Engine, Error, Reason};
 use crate::lists;
 use crate::metrics::Metrics;
+use crate::mirror::Mirror;
 use crate::mirror::feed::Touch;
 use crate::mirror::feed::audit::{AuditFeed, FeedState, Meaning};
-use crate::mirror::{Mirror, Waker};
 
 /// The feature without which nothing is logged.
 const FEATURE: &str = "audit_log";
@@ -113,7 +112,7 @@ impl Entries {
     }
 
     fn wake_instance(&self) {
-        self.engine.wakes.wake(&self.me, Instant::now());
+        self.engine.wakes.wake(&self.me);
     }
 
     fn metrics(&self) -> &Metrics {

@@ -15,7 +15,7 @@ use super::absence;
 use super::field::Update;
 use super::parent::{Parent, parent};
 use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, NoteType, Policy, rules};
-use crate::coder::{self, CreateGroup, GroupId, OrganizationId, UpdateGroup};
+use crate::coder::{CreateGroup, GroupId, OrganizationId, UpdateGroup};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, Groups, Members, Organizations};
 pub use change::Change;
@@ -59,6 +59,7 @@ impl fmt::Display for Identity {
 
 impl Remote for CoderGroup {
     const NOUN: &'static str = "group";
+    const NEEDS: &'static str = "the role User Admin or Owner";
 
     type Desired = Desired;
     type Observed = Observed;
@@ -310,35 +311,11 @@ impl Remote for CoderGroup {
         }
     }
 
-    async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {
-        let groups = Groups(identity.organization);
-        match cx.coder().delete_group(identity.id).await {
-            Ok(()) => {}
-            Err(error) if error.is_absent() => {
-                cx.invalidate(&groups);
-                match cx.get(&groups, &identity.id.to_string()).await {
-                    Ok(None) => absence::believe(cx, Some(identity.organization), "the group").await?,
-                    // The list shows it: the 404 was a refusal.
-                    Ok(Some(_)) => return Err(forbidden()),
-                    // The organization is gone, and every group with it.
-                    Err(gone) if gone.coder().is_some_and(coder::Error::is_absent) => {
-                        absence::believe(cx, None, "the organization of the group").await?;
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-        cx.remove(&groups, &identity.id.to_string());
+    async fn delete(cx: &Cx<'_>, identity: &Identity, _: &Observed) -> Result<(), Error> {
+        cx.coder().delete_group(identity.id).await?;
+        cx.remove(&Groups(identity.organization), &identity.id.to_string());
         Ok(())
     }
-}
-
-fn forbidden() -> Error {
-    Error::terminal(
-        Reason::Forbidden,
-        "the token's user may not delete the group: give it the role User Admin or Owner",
-    )
 }
 
 /// The organization that the group is in, if the group is this object's.

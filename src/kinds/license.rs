@@ -90,6 +90,7 @@ impl engine::remote::Change<CoderLicense> for Change {
 
 impl Remote for CoderLicense {
     const NOUN: &'static str = "the licence with the claims";
+    const NEEDS: &'static str = "the role Owner";
 
     type Desired = Desired;
     type Observed = Observed;
@@ -292,7 +293,7 @@ impl Remote for CoderLicense {
         }
     }
 
-    async fn delete(cx: &Cx<'_>, identity: &Identity) -> Result<(), Error> {
+    async fn delete(cx: &Cx<'_>, identity: &Identity, _: &Observed) -> Result<(), Error> {
         for known in identity.replaced.iter().chain([&identity.current]) {
             known.remove(cx).await?;
         }

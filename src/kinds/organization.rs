@@ -92,6 +92,7 @@ impl engine::remote::Change<CoderOrganization> for Change {
 
 impl Remote for CoderOrganization {
     const NOUN: &'static str = "organization";
+    const NEEDS: &'static str = "the role Owner";
 
     type Desired = Desired;
     type Observed = Observed;
@@ -279,19 +280,13 @@ impl Remote for CoderOrganization {
         observed.organization.id
     }
 
-    async fn delete(cx: &Cx<'_>, id: &OrganizationId) -> Result<(), Error> {
-        let Some(organization) = cx.get(&Organizations, &id.to_string()).await? else {
-            return absence::believe(cx, None, "the organization").await;
-        };
+    async fn delete(cx: &Cx<'_>, id: &OrganizationId, observed: &Observed) -> Result<(), Error> {
+        let organization = &observed.organization;
         if organization.is_default {
             return Err(deletion_refused("the default organization is never deleted"));
         }
         look_first(cx, *id, &organization.name).await?;
-        match cx.coder().delete_organization(*id).await {
-            Ok(()) => {}
-            Err(error) if error.is_absent() => absence::believe(cx, None, "the organization").await?,
-            Err(error) => return Err(error.into()),
-        }
+        cx.coder().delete_organization(*id).await?;
         cx.remove(&Organizations, &id.to_string());
         Ok(())
     }

@@ -63,6 +63,7 @@ impl<T> fmt::Display for Identity<T> {
 impl<K: SyncKind> Remote for K {
     const LIFE: Life = Life::Standing;
     const NOUN: &'static str = K::NOUN;
+    const NEEDS: &'static str = "the role User Admin or Owner";
 
     type Desired = Desired<K::Settings>;
     type Observed = Observed<K::Settings>;
@@ -218,11 +219,9 @@ impl<K: SyncKind> Remote for K {
         report
     }
 
-    async fn delete(cx: &Cx<'_>, identity: &Self::Identity) -> Result<(), Error> {
+    async fn delete(cx: &Cx<'_>, identity: &Self::Identity, observed: &Self::Observed) -> Result<(), Error> {
         let manages = |field: &str| identity.managed.iter().any(|managed| managed == field);
-        let Some(place) = place::<K>(cx, &identity.id).await? else {
-            return Ok(());
-        };
+        let place = &observed.place;
         let held: K::Settings = cx.coder().idp_sync(place.within()).await?;
         let (mut to, initial) = (held.clone(), K::Settings::initial());
         for field in K::FIELDS.iter().filter(|field| manages(field.name)) {

@@ -121,6 +121,7 @@ impl engine::remote::Change<CoderWorkspaceProxy> for Change {
 
 impl Remote for CoderWorkspaceProxy {
     const NOUN: &'static str = "workspace proxy";
+    const NEEDS: &'static str = "the role Owner";
 
     type Desired = Desired;
     type Observed = Observed;
@@ -364,19 +365,8 @@ impl Remote for CoderWorkspaceProxy {
         observed.proxy.id
     }
 
-    async fn delete(cx: &Cx<'_>, id: &ProxyId) -> Result<(), Error> {
-        match cx.coder().delete_proxy(*id).await {
-            Ok(()) => {}
-            // Coder also says 404 to who may not delete it. Everybody may read the list.
-            Err(error) if error.is_absent() => {
-                cx.invalidate(&Proxies);
-                if cx.get(&Proxies, &id.to_string()).await?.is_some() {
-                    let message = "the token's user may not delete workspace proxies: give it the role Owner";
-                    return Err(Error::terminal(Reason::Forbidden, message));
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
+    async fn delete(cx: &Cx<'_>, id: &ProxyId, _: &Observed) -> Result<(), Error> {
+        cx.coder().delete_proxy(*id).await?;
         cx.remove(&Proxies, &id.to_string());
         Ok(())
     }

@@ -47,6 +47,9 @@ impl<C: Collection> Shelf<C> {
                 if let Some(snapshot) = state.fresh(freshness, self.outside.is_fed()) {
                     return Ok(snapshot);
                 }
+                if let Some(error) = state.known_refusal(freshness) {
+                    return Err(error);
+                }
                 // Whoever waited for a fetch that failed shares its failure instead of trying again.
                 if let Some((_, error)) = state.failure.as_ref().filter(|(began, _)| *began >= asked) {
                     return Err(Arc::clone(error));

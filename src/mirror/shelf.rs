@@ -99,6 +99,21 @@ impl<C: Collection> State<C> {
         is_fresh.then_some(snapshot)
     }
 
+    /// What the last list ended with, if it was a refusal and that is as fresh as asked for: who may not read it, or has
+    /// no licence for it, asks once an interval.
+    pub(super) fn known_refusal(&self, freshness: Freshness) -> Option<FetchError> {
+        let Freshness::Known(interval) = freshness else {
+            return None;
+        };
+        let (began, error) = self.failure.as_ref()?;
+        let is_refusal = matches!(
+            error.class(),
+            coder::Class::Forbidden | coder::Class::NotEntitled | coder::Class::Unsupported | coder::Class::Absent
+        );
+        let is_fresh = Some(*began) >= self.invalid_before && began.elapsed() <= interval;
+        (is_refusal && is_fresh).then(|| Arc::clone(error))
+    }
+
     fn failed_for_the_moment(&self) -> bool {
         self.failure.as_ref().is_some_and(|(_, error)| passes_by(error))
     }
@@ -224,12 +239,11 @@ impl<C: Collection> Shelf<C> {
         Ok(())
     }
 
-    /// Wakes these, but not who made the change. They may take the snapshot as it is now.
+    /// Wakes these, but not who made the change.
     pub(super) fn wake(&self, state: MutexGuard<'_, State<C>>, concerned: &[Arc<Reference>], by: Option<&Reference>) {
-        let Some(since) = state.contents.began() else { return };
         drop(state);
         for who in concerned.iter().filter(|who| by != Some(who)) {
-            self.outside.waker.wake(who, since);
+            self.outside.waker.wake(who);
         }
     }
 

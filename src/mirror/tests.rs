@@ -80,7 +80,7 @@ impl Collection for Numbers {
 struct Woken(Mutex<Vec<String>>);
 
 impl Waker for Woken {
-    fn wake(&self, who: &Reference, _: Instant) {
+    fn wake(&self, who: &Reference) {
         self.0.lock().unwrap().push(who.key.name.clone());
     }
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 struct Nobody;
 
 impl Waker for Nobody {
-    fn wake(&self, _: &Reference, _: Instant) {}
+    fn wake(&self, _: &Reference) {}
 }
 
 impl Observer for Nobody {

@@ -79,8 +79,11 @@ async fn becomes_ours(world: &World, creation: &Creation) {
                 creation.kind
             );
             assert_eq!(common.pending_creation, None, "{}", creation.kind);
+            let token = world.secret("paris", "CODER_PROXY_SESSION_TOKEN").await;
+            assert_eq!(token.is_some(), creation.kind == "CoderWorkspaceProxy");
             world.delete::<$kind>("it").await;
             world.gone::<$kind>("it").await;
+            assert!(!token.is_some_and(|token| world.coder.sim().proxy_token_valid(&token)));
         }};
     }
     match creation.kind {
@@ -103,14 +106,6 @@ async fn a_connection_cut_after_the_effect_leaves_one_object_that_is_ours() {
         becomes_ours(&world, &creation).await;
         assert_eq!(created(&world, creation.template), before + 1, "{}", creation.kind);
     }
-    let token = world
-        .secret("paris", "CODER_PROXY_SESSION_TOKEN")
-        .await
-        .expect("the token's Secret");
-    assert!(
-        !world.coder.sim().proxy_token_valid(&token),
-        "the proxy was deleted at the end"
-    );
     assert!(world.coder.sim().group("coder", "backend").is_none());
     world.finish().await;
 }

@@ -41,6 +41,7 @@ mod held;
 mod http_proxy;
 mod instance;
 mod intervals;
+mod known;
 mod leader;
 mod license;
 mod many_members;

@@ -24,6 +24,7 @@ use crate::engine::cluster::wake::Wakes;
 use crate::engine::connection::Connection;
 use crate::engine::cx::{Cx, Seen};
 use crate::engine::error::Error;
+use crate::mirror::Freshness;
 
 /// Why files are no use.
 #[derive(Debug, thiserror::Error)]
@@ -259,7 +260,7 @@ impl Offline {
             },
             me: Reference { kind: K::KIND, key },
             connection: Arc::clone(connection),
-            since: Instant::now(),
+            freshness: Freshness::Since(Instant::now()),
             interval: connection.terms.resync,
             objects: &self.files,
             outputs: &self.outputs,

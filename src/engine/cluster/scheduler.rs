@@ -17,7 +17,6 @@ use crate::engine::cluster::queue::{Limits, Queue};
 use crate::engine::cluster::wake::Woken;
 use crate::engine::cluster::worker::Passes;
 use crate::leader::Term;
-use crate::mirror::Waker;
 
 /// Runs the passes of all kinds.
 pub struct Scheduler {
@@ -64,7 +63,7 @@ impl Scheduler {
         self.queue = Queue::new(Limits::default());
         for (kind, passes) in &self.kinds {
             for key in passes.keys() {
-                self.engine.wakes.wake(&Reference { kind, key }, Instant::now());
+                self.engine.wakes.wake(&Reference { kind, key });
             }
         }
         let stop = self.engine.tasks.stop();

@@ -1,10 +1,11 @@
-//! Who must look again, and since when.
+//! Who must look again, and how fresh what they look at must be.
 //!
 //! A pass that depends on something else (a Secret, another object, the connection) says so *before* it reads it, as a
 //! [`Topic`]. When that thing changes, everybody who named it is woken. So nobody polls for a dependency, and nothing
 //! that changes between the reading and the waiting is missed.
 //!
-//! A wake carries a time: what the woken pass looks at must not be older.
+//! Nothing of that makes what is known of Coder older: whoever is woken goes by it, also who is woken because Coder changed,
+//! for the mirror knows of that change. Only what went wrong in Coder asks for more.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -43,10 +44,19 @@ pub type Woken = mpsc::UnboundedReceiver<Reference>;
 
 #[derive(Default)]
 struct Inner {
-    /// Since when what an object looks at must be fresh.
-    since: HashMap<Reference, Instant>,
+    /// The passes that are due.
+    due: HashMap<Reference, Due>,
     dependents: HashMap<Topic, HashSet<Reference>>,
     topics: HashMap<Reference, HashSet<Topic>>,
+}
+
+/// A pass that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Due {
+    /// When it was last asked for.
+    pub asked: Instant,
+    /// What it looks at must not be older than this. Without it, what is known will do.
+    pub fresh: Option<Instant>,
 }
 
 impl Wakes {
@@ -63,7 +73,6 @@ impl Wakes {
 
     /// Everybody who depends on `topic` looks again.
     pub fn changed(&self, topic: &Topic) {
-        let now = Instant::now();
         let dependents: Vec<Reference> = self
             .lock()
             .dependents
@@ -71,8 +80,15 @@ impl Wakes {
             .map(|who| who.iter().cloned().collect())
             .unwrap_or_default();
         for who in dependents {
-            self.wake(&who, now);
+            self.wake(&who);
         }
+    }
+
+    /// `who` looks again.
+    pub fn wake(&self, who: &Reference) {
+        self.ask(who, None);
+        // A closed queue means that the process is stopping.
+        let _ = self.queue.send(who.clone());
     }
 
     /// `who` depends on `topic` from now on, until its next pass says otherwise.
@@ -107,19 +123,29 @@ impl Wakes {
     /// `who` is gone.
     pub fn forget(&self, who: &Reference) {
         self.replace_topics(who, HashSet::new());
-        self.lock().since.remove(who);
+        self.lock().due.remove(who);
     }
 
-    /// The object changed in Kubernetes and its pass is on its way: remember since when.
-    pub fn touch(&self, who: &Reference, since: Instant) {
+    /// The next pass of `who`, whenever it comes, must not look at anything older than that.
+    pub fn freshen(&self, who: &Reference, since: Instant) {
+        self.ask(who, Some(since));
+    }
+
+    /// What is asked of the pass that begins now; clears it.
+    pub fn take(&self, who: &Reference) -> Due {
+        let now = Due {
+            asked: Instant::now(),
+            fresh: None,
+        };
+        self.lock().due.remove(who).unwrap_or(now)
+    }
+
+    fn ask(&self, who: &Reference, fresh: Option<Instant>) {
+        let asked = Instant::now();
         let mut inner = self.lock();
-        let at = inner.since.entry(who.clone()).or_insert(since);
-        *at = (*at).max(since);
-    }
-
-    /// Since when the pass that begins now must look; clears it.
-    pub fn take_since(&self, who: &Reference) -> Instant {
-        self.lock().since.remove(who).unwrap_or_else(Instant::now)
+        let due = inner.due.entry(who.clone()).or_insert(Due { asked, fresh });
+        due.asked = asked;
+        due.fresh = due.fresh.max(fresh);
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -135,10 +161,8 @@ impl Default for Wakes {
 }
 
 impl Waker for Wakes {
-    fn wake(&self, who: &Reference, since: Instant) {
-        self.touch(who, since);
-        // A closed queue means that the process is stopping.
-        let _ = self.queue.send(who.clone());
+    fn wake(&self, who: &Reference) {
+        Self::wake(self, who);
     }
 }
 
@@ -166,12 +190,30 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_trigger_counts() {
-        let (wakes, _woken) = Wakes::new();
+    fn only_what_went_wrong_makes_what_is_known_too_old_and_the_latest_counts() {
+        let (wakes, mut woken) = Wakes::new();
+        let who = reference("a");
+        wakes.wake(&who);
+        assert_eq!(woken.try_recv().unwrap(), who);
+        assert_eq!(wakes.take(&who).fresh, None);
         let early = Instant::now();
         let late = early + std::time::Duration::from_secs(1);
-        wakes.touch(&reference("a"), late);
-        wakes.touch(&reference("a"), early);
-        assert_eq!(wakes.take_since(&reference("a")), late);
+        wakes.freshen(&who, late);
+        wakes.freshen(&who, early);
+        assert!(woken.try_recv().is_err(), "it comes by itself");
+        wakes.wake(&who);
+        assert_eq!(wakes.take(&who).fresh, Some(late));
+        assert_eq!(wakes.take(&who).fresh, None, "it was taken");
+    }
+
+    #[test]
+    fn nothing_is_left_of_who_is_gone() {
+        let (wakes, _woken) = Wakes::new();
+        let who = reference("a");
+        wakes.depend(&who, Topic::Secret(ObjectKey::new("ns", "s")));
+        wakes.wake(&who);
+        wakes.forget(&who);
+        let inner = wakes.lock();
+        assert!(inner.due.is_empty() && inner.dependents.is_empty() && inner.topics.is_empty());
     }
 }

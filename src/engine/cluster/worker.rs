@@ -25,7 +25,6 @@ use crate::engine::cluster::wake::Topic;
 use crate::engine::cluster::watch::{Change, Watch};
 use crate::engine::error::{Disposition, Error, Reason};
 use crate::metrics::Samples;
-use crate::mirror::Waker;
 
 /// Somebody who waits looks again by itself after this long, should a wake-up have been lost.
 const SAFETY_NET: Duration = Duration::from_mins(10);
@@ -166,7 +165,7 @@ impl<P: Reconciler> Worker<P> {
                 let triggers = P::triggers(object.as_ref());
                 let before = self.triggers().insert(me.key.clone(), triggers);
                 if before.is_none_or(|before| before.own != triggers.own) {
-                    engine.wakes.wake(&me, Instant::now());
+                    engine.wakes.wake(&me);
                 }
                 if before.is_none_or(|before| before.dependents != triggers.dependents) {
                     engine.wakes.changed(&Topic::Object(me));
@@ -253,8 +252,10 @@ impl<P: Reconciler> Worker<P> {
             }
             Disposition::Superseded => OVERTAKEN.mul_f64(0.5 + jitter),
         };
-        // What failed now must not be judged by what was fetched before it failed.
-        self.engine.wakes.touch(&reference::<P>(key), Instant::now());
+        if error.concerns_coder() {
+            // What failed now must not be judged by what was fetched before it failed.
+            self.engine.wakes.freshen(&reference::<P>(key), Instant::now());
+        }
         Some(ended.look_again.map_or(wait, |again| again.min(wait)))
     }
 

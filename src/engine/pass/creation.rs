@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use tokio::time::Instant;
 
 use super::{Pass, name_of};
 use crate::api::{ObjectStatus, Origin, PendingCreation};
@@ -51,7 +50,7 @@ impl<R: Remote> Pass<'_, R> {
         if !exists {
             return Err(error);
         }
-        let cx = self.cx(connection, Instant::now())?;
+        let cx = self.cx_now(connection)?;
         let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
         let what = name_of::<R>(key);
         let found = match (found, begun_before) {

@@ -1,7 +1,6 @@
 //! What a pass leaves behind: status, events, and who is woken by what from now on.
 
 use k8s_controller::events::EventType;
-use tokio::time::Instant;
 
 use super::Pass;
 use crate::api::{ObjectKey, ObjectStatus, Reference, instance};
@@ -12,7 +11,7 @@ use crate::engine::cx::Seen;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::drift::{Attributed, Deviation};
 use crate::engine::remote::{Change, Remote, Report};
-use crate::mirror::{Author, Waker};
+use crate::mirror::Author;
 
 /// A change that was made.
 pub(super) struct Done {
@@ -53,7 +52,9 @@ impl<R: Remote> Pass<'_, R> {
         self.engine.fights.corrected(&self.me, &drift, (self.engine.now)());
         // What was learned of since this pass looked is not answered yet.
         if let Some(connection) = &self.connection {
-            connection.mirror().mark_answered(&self.looked_at(), self.since);
+            connection
+                .mirror()
+                .mark_answered(&self.looked_at(), self.due.fresh.unwrap_or(self.due.asked));
         }
         self.tell(EventType::Warning, Reason::DriftCorrected, text).await;
     }
@@ -207,7 +208,7 @@ impl<R: Remote> Pass<'_, R> {
                 kind: instance::KIND,
                 key: instance.clone(),
             };
-            self.engine.wakes.wake(&instance, Instant::now());
+            self.engine.wakes.wake(&instance);
         }
     }
 

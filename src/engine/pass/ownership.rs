@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use kube::ResourceExt;
-use tokio::time::Instant;
 
 use super::Pass;
 use crate::api::{ObjectKey, ObjectStatus, Reference};
@@ -71,7 +70,7 @@ impl<R: Remote> Pass<'_, R> {
         key: &str,
         refusal: Error,
     ) -> Result<Error, Error> {
-        let cx = self.cx(connection, Instant::now())?;
+        let cx = self.cx_now(connection)?;
         let found = R::observe(&cx, Some(desired), Target::Key(key)).await?;
         let Some(id) = found.map(|found| R::identify(&found).to_string()) else {
             return Ok(Error::NotConverging(refusal.to_string()));

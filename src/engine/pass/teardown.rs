@@ -3,9 +3,12 @@
 //! The finalizer stays until the remote object is deleted, proven gone, or let go on purpose. It works from the status:
 //! no valid spec, no living dependency and no licence is needed to get this far. Children go before what they hang on.
 
+use std::sync::Arc;
+
 use k8s_controller::events::EventType;
 
 use crate::api::{DeletionPolicy, Mode, ObjectStatus, Origin, PendingCreation};
+use crate::coder;
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::conditions::Verdict;
@@ -94,14 +97,14 @@ impl<R: Remote> Pass<'_, R> {
                 "it is in another deployment than the one behind the URL",
             ));
         }
-        let cx = self.cx(&connection, self.since)?;
         // A creation whose answer never arrived may have left an object whose id nobody wrote down.
         let mut identities: Vec<R::Identity> = R::identity(&self.record.status)
             .filter(|_| managed)
             .into_iter()
             .collect();
         if let Some(PendingCreation { key, since }) = &self.record.status.common().pending_creation {
-            let found = R::observe(&cx, None, Target::Key(key)).await.map_err(with_way_out)?;
+            let now = self.cx_now(&connection)?;
+            let found = R::observe(&now, None, Target::Key(key)).await.map_err(with_way_out)?;
             identities.extend(
                 found
                     .filter(|one| R::created_since(one, since.0))
@@ -113,21 +116,59 @@ impl<R: Remote> Pass<'_, R> {
             if self.has_stronger_holder(&connection, identity) {
                 return Ok(Farewell::Orphaned("another custom resource manages it"));
             }
-            // A status is a claim: what is there is looked at before it is deleted.
-            let there = R::observe(&cx, None, Target::Identity(identity))
-                .await
-                .map_err(with_way_out)?;
-            let Some(there) = there else {
-                R::believe_gone(&cx, identity).await.map_err(with_way_out)?;
-                continue;
-            };
-            self.authorize_organizations(&connection, None, Some(&there))
-                .map_err(with_way_out)?;
-            self.permit(&connection).await.map_err(with_way_out)?;
-            R::delete(&cx, identity).await.map_err(with_way_out)?;
-            farewell = Farewell::Deleted;
+            if self.delete(&connection, identity).await.map_err(with_way_out)? {
+                farewell = Farewell::Deleted;
+            }
         }
         Ok(farewell)
+    }
+
+    /// Deletes it; says whether it was there.
+    async fn delete(&self, connection: &Arc<Connection>, identity: &R::Identity) -> Result<bool, Error> {
+        let target = || Target::Identity(identity);
+        let cx = self.cx(connection)?;
+        // A status is a claim: what is there is looked at before it is deleted. An id stands for one object for good, so it
+        // does not matter how old the look is, unless nothing is to be seen.
+        let there = match R::observe(&cx, None, target()).await {
+            Ok(Some(there)) => Some(there),
+            Err(error) if !error.may_be_outdated() => return Err(error),
+            Ok(None) | Err(_) => R::observe(&self.cx_now(connection)?, None, target()).await?,
+        };
+        let Some(there) = there else {
+            R::believe_gone(&cx, identity).await?;
+            return Ok(false);
+        };
+        self.authorize_organizations(connection, None, Some(&there))?;
+        self.permit(connection).await?;
+        match R::delete(&cx, identity, &there).await {
+            Ok(()) => Ok(true),
+            Err(error) if error.coder().is_some_and(coder::Error::is_absent) => {
+                self.explain_not_found(connection, identity).await?;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Coder says "not found" of what is gone and of what may not be deleted: what can still be seen was refused.
+    async fn explain_not_found(&self, connection: &Arc<Connection>, identity: &R::Identity) -> Result<(), Error> {
+        let now = self.cx_now(connection)?;
+        match R::observe(&now, None, Target::Identity(identity)).await {
+            Ok(None) => {}
+            // What it was in is gone, and everything with it.
+            Err(error) if error.coder().is_some_and(coder::Error::is_absent) => {}
+            Ok(Some(_)) => {
+                let message = format!(
+                    "the token's user may not delete the {}: give {} {}",
+                    R::NOUN,
+                    connection.user.username,
+                    R::NEEDS
+                );
+                return Err(Error::terminal(Reason::Forbidden, message));
+            }
+            Err(error) => return Err(error),
+        }
+        R::believe_gone(&now, identity).await
     }
 
     /// Whatever points at this object and still stands for something in Coder goes first.

@@ -33,6 +33,8 @@ pub struct Slice {
     pub(super) add: Vec<UserId>,
     /// Who is too many.
     pub(super) remove: Vec<UserId>,
+    /// Whether the status will say that this object added them.
+    additive: bool,
     /// All that this is a slice of, in words.
     whole: Arc<Whole>,
 }
@@ -61,6 +63,7 @@ pub(super) fn of_members(wanted: &Wanted, held: &Roster) -> Vec<Change> {
             Change::Members(Slice {
                 add: some(users, true),
                 remove: some(users, false),
+                additive: !wanted.exact,
                 whole: Arc::clone(&whole),
             })
         })
@@ -79,6 +82,10 @@ impl fmt::Display for Change {
 impl engine::remote::Change<CoderGroup> for Change {
     fn creates(&self) -> bool {
         matches!(self, Self::Create(_))
+    }
+
+    fn looks_first(&self) -> bool {
+        matches!(self, Self::Members(slice) if slice.additive && !slice.add.is_empty())
     }
 
     fn deviations(&self, before: &GroupStatus) -> Vec<Deviation> {

@@ -63,6 +63,10 @@ impl<S: IdpSync> fmt::Display for Change<S> {
 }
 
 impl<K: SyncKind> engine::remote::Change<K> for Change<K::Settings> {
+    fn looks_first(&self) -> bool {
+        true
+    }
+
     fn deviations(&self, _: &K::Status) -> Vec<Deviation> {
         self.differences.deviations()
     }

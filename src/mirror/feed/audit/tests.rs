@@ -28,7 +28,7 @@ impl Meaning for Nobody {
 }
 
 impl Waker for Nobody {
-    fn wake(&self, _: &Reference, _: Instant) {}
+    fn wake(&self, _: &Reference) {}
 }
 
 impl Observer for Nobody {
