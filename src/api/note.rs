@@ -8,6 +8,8 @@
 pub enum NoteType {
     /// The same field was set back again and again.
     DriftRepeats,
+    /// Entries of a map that stay when the map does not name them any more.
+    EntriesStay,
     /// A licence ends soon.
     Expiring,
     /// What Coder says against the licences of the deployment.

@@ -21,7 +21,12 @@ pub struct SyncStatus {
     /// The fields that this object manages, or did and left behind.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub managed: Vec<String>,
-    /// With `mappingPolicy: AtLeast`, what this object put into the mapping: claim values and the ids of their targets.
+    /// What the names in `mapping` led to, by id, at most 1000: a name goes on to mean that for as long as it exists.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    pub target_ids: BTreeMap<String, String>,
+    /// With `mappingPolicy: AtLeast`, what this object put into the mapping: claim values and the ids of their targets, at
+    /// most 5000.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub entries: BTreeMap<String, Vec<String>>,
 }

@@ -10,6 +10,7 @@ mod desired;
 mod kind;
 mod mapping;
 mod place;
+mod targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -193,9 +194,16 @@ impl<K: SyncKind> Remote for K {
         facts.claims = i64::try_from(held.mapping().len()).ok();
         let mut report = Report::default();
         let mut note = |type_, message: String| report.notes.push(Note::new(type_, message));
-        if let Place::Organization(Parent { moved: Some(moved), .. }) = &desired.place {
-            note(NoteType::NameMoved, moved.clone());
+        let place = match &desired.place {
+            Place::Organization(Parent { moved, .. }) => moved.clone(),
+            Place::Deployment(_) => None,
+        };
+        let moved = place.into_iter().chain(desired.targets.moved_message(K::TARGETS));
+        let moved: Vec<String> = moved.collect();
+        if !moved.is_empty() {
+            note(NoteType::NameMoved, moved.join("; "));
         }
+        facts.target_ids.clone_from(&desired.targets.ids);
         if !desired.effective {
             let (feature, effect) = K::EFFECT;
             let message = format!("the licence lacks {feature}: Coder keeps the setting and {effect}");
@@ -210,7 +218,16 @@ impl<K: SyncKind> Remote for K {
             }
             None => facts.entries = BTreeMap::new(),
             Some(wanted) => {
-                facts.entries = mapping::texts(&wanted.still(&mapping::from_texts(&facts.entries)));
+                let added = wanted.still(&mapping::from_texts(&facts.entries));
+                facts.entries = mapping::texts(&added);
+                if mapping::count(&added) >= mapping::REMEMBERED {
+                    let message = format!(
+                        "this object remembers {} entries that it added, and no more: what it added beyond that stays when \
+                         mapping does not name it any more; remove it in Coder, or set mappingPolicy: Exact",
+                        mapping::REMEMBERED
+                    );
+                    note(NoteType::EntriesStay, message);
+                }
                 facts.pending_mapping = wanted.pending.iter().take(PENDING).cloned().collect();
                 report.unmet = missing::<K>(&wanted.pending);
             }

@@ -186,3 +186,40 @@ async fn beside_others_it_takes_away_only_what_it_put_there() {
     assert!(left["mapping"]["ours"].as_array().is_none_or(Vec::is_empty), "{left}");
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mapping_keeps_to_the_group_that_a_name_led_to_and_follows_one_that_is_made_anew() {
+    simulated_only!("an organization of a fixed name");
+    let world = world("group-sync-names", Profile::Main).await;
+    let sim = world.coder.sim();
+    sim.create_organization("platform");
+    sim.create_group("platform", "ops");
+    let id = async |name: &str| world.coder.group("platform", name).await.unwrap()["id"].clone();
+    let ops = id("ops").await;
+    let spec = json!({ "organization": "platform", "mapping": { "staff": ["ops"] } });
+    world.apply::<CoderGroupSync>("platform", spec).await;
+    world.wait("platform", ready::<CoderGroupSync>).await;
+
+    let path = format!("/groups/{}", ops.as_str().unwrap());
+    world
+        .coder
+        .change(Method::PATCH, &path, json!({ "name": "operations" }))
+        .await;
+    sim.create_group("platform", "ops");
+    let object = world.look::<CoderGroupSync>("platform").await;
+    let said = message(&object, "NameMoved");
+    let expected = "ops is called operations now, and another one is called ops";
+    assert!(ready(&object) && said.contains(expected), "{said}");
+    assert_eq!(settings(&world, "platform").await["mapping"]["staff"], json!([ops]));
+
+    world.coder.change(Method::DELETE, &path, json!({})).await;
+    let namesake = id("ops").await;
+    world
+        .until("the mapping leads to the one that there is", async || {
+            settings(&world, "platform").await["mapping"]["staff"] == json!([namesake])
+        })
+        .await;
+    let object = world.look::<CoderGroupSync>("platform").await;
+    assert!(ready(&object) && condition(&object, "NameMoved").is_none());
+    world.finish().await;
+}

@@ -266,3 +266,30 @@ async fn who_manages_users_manages_the_organization_sync_and_nobody_else_does() 
     assert!(condition(&instance, "RoleTooSmall").is_none());
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_put_into_an_organization_because_it_took_over_a_name() {
+    simulated_only!("an organization of a fixed name");
+    let world = world("org-sync-names", Profile::Main).await;
+    world.coder.sim().create_organization("data");
+    let spec = json!({ "mapping": { "analysts": ["data"] } });
+    world.apply::<CoderOrganizationSync>("sync", spec).await;
+    world.wait("sync", ready::<CoderOrganizationSync>).await;
+    let mapped = async || {
+        let settings = world.coder.get("/settings/idpsync/organization").await;
+        settings["mapping"]["analysts"].clone()
+    };
+    let first = mapped().await;
+    let path = path(&world, "data", "").await;
+    let renamed = json!({ "name": "old-data" });
+    world
+        .coder
+        .change(Method::PATCH, path.trim_end_matches('/'), renamed)
+        .await;
+    world.coder.sim().create_organization("data");
+    let object = world.look::<CoderOrganizationSync>("sync").await;
+    let said = message(&object, "NameMoved");
+    assert!(ready(&object) && said.contains("data is called old-data now"), "{said}");
+    assert_eq!(mapped().await, first);
+    world.finish().await;
+}

@@ -1,11 +1,11 @@
 //! What a sync shall be.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use super::kind::{Named, SyncKind};
+use super::kind::SyncKind;
 use super::mapping::{Wanted, from_texts};
 use super::place::{Place, organizations};
+use super::targets::{Targets, There};
 use crate::api::{ObjectStatus, Policy};
 use crate::coder::IdpSync;
 use crate::engine::{Cx, Error};
@@ -18,6 +18,8 @@ pub struct Desired<S: IdpSync> {
     pub(super) settings: S,
     pub(super) managed: Vec<&'static str>,
     pub(super) mapping: Option<Wanted<S::Target>>,
+    /// What the names in it mean.
+    pub(super) targets: Targets<S::Target>,
     /// Names of targets, for messages.
     pub(super) names: BTreeMap<S::Target, String>,
     /// The organizations that it is about, by name.
@@ -39,21 +41,20 @@ impl<S: IdpSync> Desired<S> {
             }
             None => Place::Deployment(cx.connection.link.deployment),
         };
-        let mut names = BTreeMap::new();
+        let (mut names, mut targets) = (BTreeMap::new(), Targets::default());
         let mapping = match spec.mapping {
             None => None,
             Some(mapping) => {
-                let targets = K::targets(cx, &place).await?;
-                for (target, name) in &targets {
+                let there = K::targets(cx, &place).await?;
+                for (target, name) in &there {
                     names.entry(target.clone()).or_insert_with(|| name.clone());
                 }
                 let exact = spec.policy.unwrap_or_default() == Policy::Exact;
-                let find = |asked: &str| {
-                    let called = |(target, name): &&Named<K>| K::is_called(name, asked) || is_id(target, asked);
-                    targets.iter().find(called).map(|(target, _)| target.clone())
-                };
-                let own = status.map(|status| from_texts(&K::facts(status).entries));
-                Some(Wanted::resolve(mapping, exact, own.unwrap_or_default(), find))
+                let facts = status.map(K::facts).cloned().unwrap_or_default();
+                let there = There::new(&there, K::is_called);
+                targets = Targets::of(mapping.values().flatten(), &facts.target_ids, &there);
+                let own = from_texts(&facts.entries);
+                Some(Wanted::resolve(mapping, exact, own, |name| targets.get(name)))
             }
         };
         let mut settings = S::initial();
@@ -66,6 +67,7 @@ impl<S: IdpSync> Desired<S> {
             settings,
             managed,
             mapping,
+            targets,
             names,
             organizations,
             effective: cx.connection.features.contains(K::EFFECT.0),
@@ -76,8 +78,4 @@ impl<S: IdpSync> Desired<S> {
     pub(super) fn manages(&self, field: &str) -> bool {
         self.managed.contains(&field)
     }
-}
-
-fn is_id<T: fmt::Display>(target: &T, asked: &str) -> bool {
-    asked.len() == uuid::fmt::Hyphenated::LENGTH && target.to_string().eq_ignore_ascii_case(asked)
 }

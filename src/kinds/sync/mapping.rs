@@ -7,6 +7,9 @@ use std::str::FromStr;
 
 use crate::coder::SyncMapping as Mapping;
 
+/// So many entries that were put beside others are remembered: a status has to be stored.
+pub(super) const REMEMBERED: usize = 5000;
+
 /// One entry of a mapping.
 pub(super) type Pair<T> = (String, T);
 
@@ -93,10 +96,12 @@ impl<T: Ord + Clone> Wanted<T> {
         if self.exact {
             return Mapping::new();
         }
-        for (claim, target) in pairs(&self.claims) {
-            if !contains(held, &claim, &target) {
-                entries.entry(claim).or_default().insert(target);
-            }
+        let room = REMEMBERED.saturating_sub(count(&entries));
+        let pairs = pairs(&self.claims).into_iter();
+        let added =
+            pairs.filter(|(claim, target)| !contains(held, claim, target) && !contains(&self.own, claim, target));
+        for (claim, target) in added.take(room) {
+            entries.entry(claim).or_default().insert(target);
         }
         entries
     }
@@ -147,6 +152,11 @@ pub(super) fn of<T: Ord>(pairs: impl IntoIterator<Item = Pair<T>>) -> Mapping<T>
     mapping
 }
 
+/// How many entries there are.
+pub(super) fn count<T>(mapping: &Mapping<T>) -> usize {
+    mapping.values().map(BTreeSet::len).sum()
+}
+
 fn pairs<T: Ord + Clone>(mapping: &Mapping<T>) -> Vec<Pair<T>> {
     let of_claim = |(claim, targets): (&String, &BTreeSet<T>)| {
         let claim = claim.clone();
@@ -193,6 +203,21 @@ mod tests {
         assert_eq!(wanted.goal(&held), mapping(&[("a", 1), ("a", 3), ("b", 6)]));
         assert_eq!(wanted.entries(&held), mapping(&[("a", 1), ("a", 2), ("b", 5)]));
         assert_eq!(wanted.still(&wanted.entries(&held)), mapping(&[("a", 1)]));
+    }
+
+    #[test]
+    fn only_so_many_entries_are_remembered() {
+        let spec: BTreeMap<String, Vec<String>> = (0..200)
+            .map(|claim| (format!("c{claim}"), (0..50).map(|target| target.to_string()).collect()))
+            .collect();
+        let resolve = |own| Wanted::resolve(&spec, false, own, |name| name.parse::<u32>().ok());
+        let wanted = resolve(Mapping::new());
+        let goal = wanted.goal(&Mapping::new());
+        assert_eq!(count(&goal), 10_000, "all of it is applied");
+        let entries = wanted.entries(&Mapping::new());
+        assert_eq!(count(&entries), REMEMBERED);
+        let again = resolve(entries.clone()).entries(&goal);
+        assert_eq!(again, entries, "and the same ones at each look");
     }
 
     #[test]

@@ -1,0 +1,190 @@
+//! What the names in a mapping mean. A name goes on to mean what it led to for as long as that exists: who is put somewhere by
+//! their claims must not be put elsewhere because a name moved.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Display;
+
+use crate::kinds::field::few;
+
+/// So many names are remembered; of more, each is looked up anew.
+const REMEMBERED: usize = 1000;
+
+/// What names lead to.
+#[derive(Clone, Debug)]
+pub(super) struct Targets<T> {
+    found: HashMap<String, T>,
+    /// What is to be remembered of them.
+    pub(super) ids: BTreeMap<String, String>,
+    /// What there is to say of names that lead to something else by now.
+    moved: Vec<String>,
+}
+
+impl<T> Default for Targets<T> {
+    fn default() -> Self {
+        Self {
+            found: HashMap::new(),
+            ids: BTreeMap::new(),
+            moved: Vec::new(),
+        }
+    }
+}
+
+/// Everything that claims can be mapped to, with each of its names.
+pub(super) struct There<'a, T> {
+    by_id: HashMap<String, (&'a T, &'a str)>,
+    by_name: HashMap<String, Vec<(&'a T, &'a str)>>,
+    is_called: fn(&str, &str) -> bool,
+}
+
+impl<'a, T: Display> There<'a, T> {
+    /// The first name of each is what messages call it; `is_called` says whether a name is the one that was asked for.
+    pub(super) fn new(there: &'a [(T, String)], is_called: fn(&str, &str) -> bool) -> Self {
+        let (mut by_id, mut by_name) = (HashMap::new(), HashMap::<String, Vec<_>>::new());
+        for (target, name) in there {
+            let one = (target, name.as_str());
+            by_id.entry(target.to_string()).or_insert(one);
+            by_name.entry(name.to_lowercase()).or_default().push(one);
+        }
+        Self {
+            by_id,
+            by_name,
+            is_called,
+        }
+    }
+
+    fn named(&self, asked: &str) -> Option<&'a T> {
+        let alike = self.by_name.get(&asked.to_lowercase())?;
+        let found = alike.iter().find(|(_, name)| (self.is_called)(name, asked));
+        found.map(|(target, _)| *target)
+    }
+
+    /// By an id as Coder writes it. 32 digits without hyphens are a name.
+    fn identified(&self, asked: &str) -> Option<&'a T> {
+        let is_id = asked.len() == uuid::fmt::Hyphenated::LENGTH;
+        let found = self.by_id.get(&asked.to_lowercase()).filter(|_| is_id);
+        found.map(|(target, _)| *target)
+    }
+}
+
+impl<T: Clone + Display> Targets<T> {
+    /// Looks the names up, given what they led to before.
+    pub(super) fn of<'n>(
+        names: impl Iterator<Item = &'n String>,
+        memory: &BTreeMap<String, String>,
+        there: &There<'_, T>,
+    ) -> Self {
+        let mut targets = Self::default();
+        let mut names: Vec<&String> = names.collect();
+        names.sort_unstable();
+        names.dedup();
+        // Those that are remembered already are not displaced by new ones.
+        let kept = names.iter().filter_map(|name| memory.get_key_value(*name));
+        targets.ids = kept.map(|(name, id)| (name.clone(), id.clone())).collect();
+        for name in names {
+            targets.look_for(name, there);
+        }
+        targets
+    }
+
+    fn look_for(&mut self, name: &String, there: &There<'_, T>) {
+        if let Some(target) = there.identified(name) {
+            self.found.insert(name.clone(), target.clone());
+            return;
+        }
+        let bearer = there.named(name);
+        let remembered = self.ids.get(name).and_then(|id| there.by_id.get(id));
+        let target = match (remembered, bearer) {
+            // One that is gone is nobody's any more: whoever made another one of its name meant it to take the place.
+            (None, None) => return,
+            (None, Some(bearer)) => bearer,
+            (Some((target, now)), bearer) => {
+                let same = bearer.is_some_and(|bearer| bearer.to_string() == target.to_string());
+                if !same {
+                    let also = bearer.map_or_else(String::new, |_| format!(", and another one is called {name}"));
+                    self.moved.push(format!("{name} is called {now} now{also}"));
+                }
+                *target
+            }
+        };
+        self.found.insert(name.clone(), target.clone());
+        let id = target.to_string();
+        if id != *name && (self.ids.len() < REMEMBERED || self.ids.contains_key(name)) {
+            self.ids.insert(name.clone(), id);
+        }
+    }
+
+    /// What the name means.
+    pub(super) fn get(&self, name: &str) -> Option<T> {
+        self.found.get(name).cloned()
+    }
+
+    /// What to say of names that lead to something else by now; `what` is what they name.
+    pub(super) fn moved_message(&self, what: &str) -> Option<String> {
+        let moved = (!self.moved.is_empty()).then(|| few(&self.moved))?;
+        Some(format!(
+            "mapping keeps to the {what} that it named at first: {moved}; name them as they are called now, or by id (a name \
+             that is taken out of the mapping and put in again means what has it then)"
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn id(number: u128) -> String {
+        Uuid::from_u128(number).to_string()
+    }
+
+    fn look(name: &str, memory: &BTreeMap<String, String>, there: &[(u128, &str)]) -> Targets<String> {
+        let there: Vec<(String, String)> = there.iter().map(|(n, name)| (id(*n), (*name).to_owned())).collect();
+        let there = There::new(&there, |name, asked| name == asked);
+        Targets::of([name.to_owned()].iter(), memory, &there)
+    }
+
+    #[test]
+    fn a_name_means_what_it_led_to_for_as_long_as_that_exists() {
+        let memory = look("ops", &BTreeMap::new(), &[(1, "ops")]).ids;
+        let said = |targets: &Targets<String>| targets.moved_message("groups").unwrap_or_default();
+        let renamed = look("ops", &memory, &[(1, "operations")]);
+        assert_eq!(renamed.get("ops"), Some(id(1)));
+        assert!(
+            said(&renamed).contains("ops is called operations now;"),
+            "{}",
+            said(&renamed)
+        );
+        let namesake = look("ops", &memory, &[(1, "operations"), (2, "ops")]);
+        assert_eq!(namesake.get("ops"), Some(id(1)));
+        assert!(said(&namesake).contains("and another one is called ops"));
+        let made_anew = look("ops", &memory, &[(2, "ops")]);
+        assert_eq!((made_anew.get("ops"), said(&made_anew)), (Some(id(2)), String::new()));
+        assert_eq!(made_anew.ids["ops"], id(2));
+        assert_eq!(look("ops", &memory, &[]).get("ops"), None);
+        // Out of the mapping and in again.
+        let without = look("web", &memory, &[(1, "operations"), (2, "ops")]).ids;
+        let anew = look("ops", &without, &[(1, "operations"), (2, "ops")]);
+        assert_eq!(anew.get("ops"), Some(id(2)));
+    }
+
+    #[test]
+    fn a_second_name_is_no_move() {
+        let there = [(1, "platform"), (1, "default")];
+        let first = look("default", &BTreeMap::new(), &there);
+        let again = look("default", &first.ids, &there);
+        assert_eq!((again.get("default"), again.moved_message("x")), (Some(id(1)), None));
+    }
+
+    #[test]
+    fn ids_name_themselves_names_have_a_case_and_only_so_many_are_remembered() {
+        let there = [(1, "ops"), (2, "Ops")];
+        let by_id = look(&id(2), &BTreeMap::new(), &there);
+        assert!(by_id.get(&id(2)).is_some() && by_id.ids.is_empty());
+        assert_eq!(look("Ops", &BTreeMap::new(), &there).get("Ops"), Some(id(2)));
+        let many: Vec<(String, String)> = (0..1500).map(|n| (id(n), format!("g{n}"))).collect();
+        let names = many.iter().map(|(_, name)| name);
+        let all = Targets::of(names, &BTreeMap::new(), &There::new(&many, |a, b| a == b));
+        assert_eq!((all.found.len(), all.ids.len()), (1500, REMEMBERED));
+    }
+}
