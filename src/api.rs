@@ -8,6 +8,7 @@
 #![allow(unreachable_pub, clippy::duplicated_attributes)]
 
 pub mod common;
+pub mod custom_role;
 pub mod duration;
 pub mod group;
 pub mod group_sync;
@@ -17,6 +18,7 @@ pub mod kind;
 pub mod license;
 pub mod note;
 pub mod organization;
+pub mod organization_member;
 pub mod organization_sync;
 pub mod role_sync;
 pub mod rules;
@@ -27,6 +29,7 @@ pub mod workspace_proxy;
 pub use common::{
     AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, Policy, SecretKeyRef, SecretRef,
 };
+pub use custom_role::{CoderCustomRole, CustomRoleSpec, CustomRoleStatus, UnknownPermissions};
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus};
 pub use group_sync::{CoderGroupSync, GroupSyncSpec, GroupSyncStatus};
@@ -38,6 +41,7 @@ pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Sco
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use note::NoteType;
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
+pub use organization_member::{CoderOrganizationMember, MemberQuota, OrganizationMemberSpec, OrganizationMemberStatus};
 pub use organization_sync::{CoderOrganizationSync, OrganizationSyncSpec, OrganizationSyncStatus};
 pub use role_sync::{CoderRoleSync, RoleSyncSpec, RoleSyncStatus};
 pub use status::{CommonStatus, Origin, PendingCreation};

@@ -5,22 +5,25 @@
 //! `coder/`, `lists/` and here, and one line below.
 
 mod absence;
+pub mod custom_role;
 mod field;
 pub mod group;
 pub mod group_sync;
 pub mod license;
 pub mod organization;
+pub mod organization_member;
 pub mod organization_sync;
 mod parent;
 #[cfg(test)]
 mod properties;
 pub mod role_sync;
 pub mod sync;
+mod unmanaged;
 pub mod workspace_proxy;
 
 use crate::api::{
-    CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationSync, CoderRoleSync,
-    CoderWorkspaceProxy,
+    CoderCustomRole, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationMember,
+    CoderOrganizationSync, CoderRoleSync, CoderWorkspaceProxy,
 };
 use crate::engine::Remote;
 
@@ -35,6 +38,8 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderLicense>();
     visitor.visit::<CoderOrganization>();
     visitor.visit::<CoderGroup>();
+    visitor.visit::<CoderCustomRole>();
+    visitor.visit::<CoderOrganizationMember>();
     visitor.visit::<CoderGroupSync>();
     visitor.visit::<CoderRoleSync>();
     visitor.visit::<CoderOrganizationSync>();

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization, CoderOrganizationSync, CoderRoleSync,
-    CoderWorkspaceProxy, NoteType, Object, annotation,
+    CoderCustomRole, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization,
+    CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderWorkspaceProxy, NoteType, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -153,6 +153,8 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderLicense::KIND => keeps_every_field::<CoderLicense>(&object),
             CoderOrganization::KIND => keeps_every_field::<CoderOrganization>(&object),
             CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),
+            CoderCustomRole::KIND => keeps_every_field::<CoderCustomRole>(&object),
+            CoderOrganizationMember::KIND => keeps_every_field::<CoderOrganizationMember>(&object),
             CoderGroupSync::KIND => keeps_every_field::<CoderGroupSync>(&object),
             CoderRoleSync::KIND => keeps_every_field::<CoderRoleSync>(&object),
             CoderOrganizationSync::KIND => keeps_every_field::<CoderOrganizationSync>(&object),

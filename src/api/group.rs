@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::common::{CommonSpec, ObjectRef, Policy};
+use super::in_organization::InOrganization;
 use super::kind::{Object, ObjectKey, Reference, Scope, kind};
 use super::rules;
 use super::status::CommonStatus;
@@ -45,17 +46,9 @@ pub struct GroupSpec {
     #[serde(flatten)]
     pub common: CommonSpec,
 
-    /// The `CoderOrganization` it belongs to. The group waits for it. Coder cannot move a group: once there is one, its
-    /// organization may be named in another way, and not be another one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub organization_ref: Option<ObjectRef>,
-
-    /// The organization by Coder's own name or id, or `default`. As `organizationRef`. A group stays in the organization
-    /// that the name led to, also when that is renamed: the condition `NameMoved` says so.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 36))]
-    #[x_kube(validation = rules::organization())]
-    pub organization: Option<String>,
+    /// The organization that it belongs to.
+    #[serde(flatten)]
+    pub place: InOrganization,
 
     /// Name in Coder; default: `metadata.name`. Case matters. Changing it renames the group, whose id stays. A group that
     /// exists under a name which Coder gives to no new one (the identity provider makes `/platform/devs`) can be taken
@@ -151,12 +144,7 @@ kind!(CoderGroup, Scope::Organization, GroupStatus, references => [super::CoderO
 impl CoderGroup {
     /// The organization that it points at.
     fn references(&self) -> Vec<Reference> {
-        let own = self.namespace().unwrap_or_default();
-        self.spec
-            .organization_ref
-            .iter()
-            .map(|reference| organization_reference(reference, &own))
-            .collect()
+        self.spec.place.references(&self.namespace().unwrap_or_default())
     }
 }
 

@@ -91,6 +91,48 @@ pub fn role_name_schema() -> Schema {
     json_schema!({ "type": "string", "minLength": 1, "maxLength": 64, "pattern": "^[a-z0-9]+(-[a-z0-9]+)*$" })
 }
 
+/// The names of Coder's own roles, and the words that its pages use.
+const ROLES: &str = "['new', 'create', 'owner', 'member', 'auditor', 'template-admin', 'user-admin', 'agents-access', \
+                     'organization-admin', 'organization-member', 'organization-service-account', 'organization-auditor', \
+                     'organization-user-admin', 'organization-template-admin', 'organization-workspace-creation-ban', \
+                     'organization-workspace-access']";
+
+/// `spec.name` is a name that Coder keeps as it is.
+pub fn role_name() -> Rule {
+    Rule::new("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$')")
+        .message("must be a role's name: lower-case letters, digits and single hyphens between them")
+}
+
+/// `spec.name` is none of Coder's own roles.
+pub fn role_name_free() -> Rule {
+    Rule::new(format!("!(self in {ROLES})"))
+        .message("Coder has a role of that name itself, or reserves it: choose another")
+}
+
+/// `metadata.name` stands in for an absent `spec.name` only when Coder would take it.
+pub fn metadata_name_of_role() -> Rule {
+    Rule::new(format!(
+        "has(self.spec.name) || (self.metadata.name.size() <= 32 && \
+         self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && !(self.metadata.name in {ROLES}))"
+    ))
+    .message(
+        "metadata.name is no name of a custom role (lower-case letters, digits and single hyphens, at most 32, none of Coder's \
+         own roles): set spec.name",
+    )
+}
+
+/// A user by name, email or id.
+pub fn user() -> Rule {
+    Rule::new("self.contains('@') ? self.matches('^[^@ ]+@[^@ ]+$') : self.matches('^[a-zA-Z0-9]+(-[a-zA-Z0-9]+)*$')")
+        .message("must be a username, an email address or a user id")
+}
+
+/// Coder shows nowhere what the user is a member of that owns prebuilt workspaces.
+pub fn no_system_user() -> Rule {
+    Rule::new("self != 'c42fdf75-3097-471c-8c33-fb52454d81c0'")
+        .message("the user that owns prebuilt workspaces is shown among no members: it cannot be managed here")
+}
+
 /// A pattern that Coder can read. CEL has the same syntax (RE2): evaluating a wrong one is an error, which refuses it.
 pub fn pattern() -> Rule {
     Rule::new("self == '' || (''.matches(self) ? true : true)").message("must be a regexp that Coder can read (RE2)")

@@ -31,6 +31,8 @@ pub enum Class {
     /// The user is already a member: of the organization, or of the group. In the group's case the whole change was
     /// rolled back.
     AlreadyMember,
+    /// The identity provider decides it: nobody can change it here while it does.
+    IdpManaged,
     /// It cannot be deleted while something else still hangs on it; the detail lists what.
     DependentsExist,
     /// The server refuses the content of the request. The same request will be refused again.
@@ -97,6 +99,15 @@ const ALREADY_MEMBER: &[&str] = &[
     "Cannot add the same user to a group twice!",
 ];
 
+/// 400s for what the identity provider decides (recording 22), also when nothing would change.
+const IDP_MANAGED: &[&str] = &[
+    "Organization sync is enabled for OIDC users",
+    "Cannot modify roles for OIDC users when role sync is enabled",
+];
+
+/// 400s for giving what one does not have oneself (recordings 25 and 26): in the message, or in the detail.
+const NOT_TO_GIVE: [&str; 2] = ["not authorized to assign role", "not allowed to grant this permission"];
+
 /// 500s for what the request got wrong (recording 08: a schedule, a health section).
 const INVALID_IN_500: &[&str] = &["parse daily schedule", "Failed to validate health settings."];
 
@@ -145,6 +156,11 @@ impl Refusal<'_> {
         FORBIDDEN.iter().any(|text| self.detail.contains(text))
     }
 
+    fn gives_too_much(self) -> bool {
+        let [assign, grant] = NOT_TO_GIVE;
+        self.message.starts_with(assign) || self.detail.ends_with(grant)
+    }
+
     fn forbidden(self) -> Class {
         if self.feature().is_some() {
             Class::NotEntitled
@@ -171,8 +187,10 @@ impl Refusal<'_> {
     }
 
     fn bad_request(self) -> Class {
-        if self.says_forbidden() {
+        if self.says_forbidden() || self.gives_too_much() {
             Class::Forbidden
+        } else if IDP_MANAGED.iter().any(|text| self.message.starts_with(text)) {
+            Class::IdpManaged
         } else if self.message.contains("must be an existing uuid or username") {
             // Every route with a user in it, before v2.32.
             Class::Absent

@@ -309,10 +309,10 @@ impl Error {
         self.class() == Class::Unsupported
     }
 
-    /// Something of that name is there already.
+    /// What was to be made is there already: something of that name, or the membership.
     #[must_use]
     pub fn is_already_exists(&self) -> bool {
-        self.class() == Class::AlreadyExists
+        matches!(self.class(), Class::AlreadyExists | Class::AlreadyMember)
     }
 
     /// The user is a member already.

@@ -122,6 +122,8 @@ pub enum Reason {
     AccessDenied,
     /// The token's user may not do it.
     Forbidden,
+    /// The identity provider decides it.
+    ManagedByIdp,
     /// The token is not accepted.
     Unauthorized,
     /// The server refused the content.
@@ -307,8 +309,9 @@ fn of_coder(error: &coder::Error) -> Disposition {
         return Disposition::Waiting;
     }
     match error.class() {
-        // The instance learns of a licence and wakes everybody when its features change.
-        Class::NotEntitled => Disposition::Waiting,
+        // The instance learns of a licence and wakes everybody when its features change; what says that the identity provider
+        // decides is read as well.
+        Class::NotEntitled | Class::IdpManaged => Disposition::Waiting,
         Class::Forbidden | Class::Unsupported | Class::AlreadyExists | Class::Invalid => Disposition::Terminal,
         // What answers in Coder's place goes away unseen.
         Class::Protocol => Disposition::Lasting,
@@ -325,6 +328,7 @@ fn reason_of_coder(class: Class) -> Reason {
         Class::Unauthorized => Reason::Unauthorized,
         Class::NotEntitled => Reason::NotEntitled,
         Class::Forbidden => Reason::Forbidden,
+        Class::IdpManaged => Reason::ManagedByIdp,
         Class::Unsupported => Reason::Unsupported,
         Class::AlreadyExists | Class::AlreadyMember => Reason::AlreadyExists,
         Class::DependentsExist => Reason::DependentsExist,

@@ -7,7 +7,7 @@ use crate::coder::{self, OrganizationId, is_at_least};
 use crate::engine::connection::Connection;
 use crate::engine::{Cx, Error, Reason};
 use crate::lists::Members;
-use crate::mirror::Interest;
+use crate::mirror::{Collection, Interest};
 
 /// Absence from a list of the deployment or of an organization means absence.
 ///
@@ -30,6 +30,30 @@ pub(super) async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, w
             cx.connection.user.username
         ),
     ))
+}
+
+/// What a 404 to a change of `id` means whose place is there: it is gone, or the token's user may not change it. The list
+/// decides. `noun` is what messages call it, `needs` the role that may.
+///
+/// # Errors
+/// What the list call answered.
+pub(super) async fn refused<C: Collection>(
+    cx: &Cx<'_>,
+    list: &C,
+    id: &str,
+    noun: &str,
+    needs: &str,
+) -> Result<Error, Error> {
+    let was_known = cx.get(list, id).await?.is_some();
+    cx.invalidate(list);
+    let is_gone = was_known && cx.get(list, id).await?.is_none();
+    Ok(if is_gone {
+        Error::NotConverging(format!("the {noun} was deleted meanwhile"))
+    } else {
+        let user = &cx.connection.user.username;
+        let message = format!("the token's user may not change the {noun}: give {user} {needs}");
+        Error::terminal(Reason::Forbidden, message)
+    })
 }
 
 /// Absence from a list that is empty to all but owners.

@@ -71,7 +71,7 @@ impl<Q> Update<Q> {
 /// `displayName "A" → "B", members +ann`), and as what somebody did that made it necessary ([`Differences::deviations`]:
 /// `displayName "B" → "A"`, `members -ann`).
 #[derive(Clone, Debug, Default)]
-pub(super) struct Differences(Vec<(&'static str, What)>);
+pub struct Differences(Vec<(&'static str, What)>);
 
 #[derive(Clone, Debug)]
 enum What {

@@ -83,14 +83,8 @@ impl Remote for CoderGroup {
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let instance = object.instance_key();
-        let organization = parent(
-            cx,
-            &instance,
-            spec.organization_ref.as_ref(),
-            spec.organization.as_deref(),
-            held_organization(object.status.as_ref()),
-        )
-        .await?;
+        let held = held_organization(object.status.as_ref());
+        let organization = parent(cx, &instance, &spec.place, held).await?;
         let members = match &spec.members {
             Some(members) => {
                 let exact = spec.member_policy.unwrap_or_default() == Policy::Exact;

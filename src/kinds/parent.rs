@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::api::{CoderOrganization, Kind, Object, ObjectKey, ObjectRef, group::organization_reference};
+use crate::api::{
+    CoderOrganization, FoundOrganization, InOrganization, Kind, NoteType, Object, ObjectKey, ObjectRef,
+    group::organization_reference,
+};
 use crate::coder::{Organization, OrganizationId};
-use crate::engine::{Cx, Error, Reason};
+use crate::engine::{Cx, Error, Note, Reason};
 use crate::lists::Organizations;
 
 /// An organization that another object lives in.
@@ -18,6 +21,22 @@ pub struct Parent {
     pub moved: Option<String>,
 }
 
+impl Parent {
+    /// As the status shows it.
+    pub(super) fn found(&self) -> FoundOrganization {
+        FoundOrganization {
+            organization_id: Some(self.id.to_string()),
+            organization: Some(self.name.clone()),
+        }
+    }
+
+    /// What to say if the spec calls it otherwise.
+    pub(super) fn moved_note(&self) -> Option<Note> {
+        let moved = self.moved.clone()?;
+        Some(Note::new(NoteType::NameMoved, moved))
+    }
+}
+
 /// The organization that a spec names, by reference or by Coder's own name or id. Waits for it. `held` is the one that the
 /// object is in already: it stays there, and is called by its name of today, for as long as that organization exists.
 ///
@@ -26,10 +45,10 @@ pub struct Parent {
 pub(super) async fn parent(
     cx: &Cx<'_>,
     instance: &ObjectKey,
-    reference: Option<&ObjectRef>,
-    plain: Option<&str>,
+    place: &InOrganization,
     held: Option<OrganizationId>,
 ) -> Result<Parent, Error> {
+    let (reference, plain) = (place.organization_ref.as_ref(), place.organization.as_deref());
     let found = match (reference, plain) {
         (Some(reference), _) => {
             let organization = referenced(cx, instance, reference)?;

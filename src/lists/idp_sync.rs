@@ -3,7 +3,9 @@
 use std::marker::PhantomData;
 
 use super::{Entries, Setting};
-use crate::coder::{self, Client, GroupSyncSettings, IdpSync, OrganizationId, RoleSyncSettings};
+use crate::coder::{
+    self, Client, GroupSyncSettings, IdpSync, OrganizationId, OrganizationSyncSettings, RoleSyncSettings,
+};
 
 /// One of the settings by which Coder follows the identity provider.
 #[derive(Clone, Debug)]
@@ -17,6 +19,9 @@ pub type GroupSync = Synced<GroupSyncSettings>;
 
 /// How the roles in an organization follow the identity provider.
 pub type RoleSync = Synced<RoleSyncSettings>;
+
+/// How membership in organizations follows the identity provider.
+pub type OrganizationSync = Synced<OrganizationSyncSettings>;
 
 impl<S> Synced<S> {
     /// That of an organization.

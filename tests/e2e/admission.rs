@@ -4,11 +4,13 @@
 //! The tables stand in a file a kind. [`every_rule_has_a_case`] compares them with the rules in the definitions, so that
 //! a new rule without a case fails.
 
+mod custom_role;
 mod definitions;
 mod group;
 mod instance;
 mod license;
 mod organization;
+mod organization_member;
 mod sync;
 mod table;
 mod values;
@@ -73,10 +75,12 @@ fn walk(kind: &str, path: &str, schema: &JSONSchemaProps, found: &mut BTreeSet<(
 #[test]
 fn every_rule_has_a_case() {
     let tables = [
+        custom_role::rules(),
         group::rules(),
         instance::rules(),
         license::rules(),
         organization::rules(),
+        organization_member::rules(),
         sync::rules(),
         workspace_proxy::rules(),
     ];

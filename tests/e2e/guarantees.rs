@@ -4,7 +4,9 @@ mod subjects;
 
 use std::fmt::Debug;
 
-use coder_sim::Profile;
+use std::time::Duration;
+
+use coder_sim::{Entry, Fault, Method, Profile};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -184,6 +186,41 @@ pub(crate) async fn is_granted_by_name_only<S: Subject>() {
     world.finish().await;
 }
 
+/// A creation whose answer is lost, or that dies with the process, leaves one object, which is ours.
+pub(crate) async fn is_made_once_whatever_is_lost<S: Subject>(template: &str) {
+    let mut world = world::<S>("cut").await;
+    let before = S::held(&world).await;
+    let posts = |world: &World| {
+        let made = |call: &Entry| call.template == template && call.method == Method::POST && call.effect.is_write();
+        world.coder.sim().journal().matching(made).len()
+    };
+    let earlier = posts(&world);
+    let cut = Fault::on(Method::POST, template).times(1).cut_after();
+    world.coder.sim().faults().add(cut);
+    world.apply::<S::Kind>("it", S::spec()).await;
+    let object = world.wait("it", ready::<S::Kind>).await;
+    assert_eq!(origin(&object), Some(Origin::Created));
+    assert_eq!(posts(&world), earlier + 1);
+    world.delete::<S::Kind>("it").await;
+    world.gone::<S::Kind>("it").await;
+    assert_eq!(S::held(&world).await, before);
+
+    let late = Fault::on(Method::POST, template)
+        .times(1)
+        .answer_after(Duration::from_mins(10));
+    world.coder.sim().faults().add(late);
+    world.apply::<S::Kind>("it", S::spec()).await;
+    let made = |call: &Entry| call.template == template && call.method == Method::POST;
+    let until = || world.coder.sim().journal().matching(made).len() > earlier + 1;
+    world.until("the call that creates has arrived", async || until()).await;
+    world.kill_operator().await;
+    world.restart_operator().await;
+    let object = world.wait("it", ready::<S::Kind>).await;
+    assert_eq!(origin(&object), Some(Origin::Created));
+    assert_eq!(posts(&world), earlier + 2);
+    world.finish().await;
+}
+
 /// The guarantees as tests of a subject.
 macro_rules! hold_for {
     ($($module:ident: $subject:ty),+ $(,)?) => {
@@ -212,7 +249,23 @@ macro_rules! hold_for {
 }
 
 hold_for! {
+    custom_role: subjects::CustomRole,
+    organization_member: subjects::OrganizationMember,
     group_sync: subjects::GroupSync,
     role_sync: subjects::RoleSync,
     organization_sync: subjects::OrganizationSync,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_custom_role_is_made_once_whatever_is_lost() {
+    simulated_only!("needs faults");
+    let template = "/api/v2/organizations/{organization}/members/roles";
+    is_made_once_whatever_is_lost::<subjects::CustomRole>(template).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_made_once_whatever_is_lost() {
+    simulated_only!("needs faults");
+    let template = "/api/v2/organizations/{organization}/members/{user}";
+    is_made_once_whatever_is_lost::<subjects::OrganizationMember>(template).await;
 }

@@ -36,8 +36,7 @@ impl<S: IdpSync> Desired<S> {
         let place = match spec.place {
             Some(place) => {
                 let held = status.and_then(K::found).and_then(|id| id.parse().ok());
-                let (reference, plain) = (place.organization_ref.as_ref(), place.organization.as_deref());
-                Place::Organization(parent(cx, &object.instance_key(), reference, plain, held).await?)
+                Place::Organization(parent(cx, &object.instance_key(), place, held).await?)
             }
             None => Place::Deployment(cx.connection.link.deployment),
         };

@@ -32,10 +32,7 @@ impl Place {
     /// The same, as the status shows it.
     pub(in crate::kinds) fn found(&self) -> FoundOrganization {
         match self {
-            Self::Organization(parent) => FoundOrganization {
-                organization_id: Some(parent.id.to_string()),
-                organization: Some(parent.name.clone()),
-            },
+            Self::Organization(parent) => parent.found(),
             Self::Deployment(_) => FoundOrganization::default(),
         }
     }

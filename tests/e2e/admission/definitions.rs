@@ -44,6 +44,16 @@ async fn kubectl_knows_short_names_category_and_columns() {
             &["Group", "Organization", "Members", "Ready", "Reason", "Age"],
         ),
         (
+            "codercustomroles",
+            "crole",
+            &["Role", "Organization", "Permissions", "Ready", "Reason", "Age"],
+        ),
+        (
+            "coderorganizationmembers",
+            "cmem",
+            &["User", "Organization", "Roles", "Quota*", "Ready", "Reason", "Age"],
+        ),
+        (
             "codergroupsyncs",
             "cgs",
             &["Organization", "Field", "Claims", "Ready", "Reason", "Age"],

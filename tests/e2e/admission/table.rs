@@ -254,7 +254,8 @@ pub(super) fn icon(kind: &'static str, path: &'static str, field: &'static str) 
 pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
     let mut least = match kind {
         "CoderInstance" => json!({"url": "https://coder.example.com", "tokenSecretRef": {"name": "coder-token"}}),
-        "CoderGroup" => json!({"organization": "default"}),
+        "CoderGroup" | "CoderCustomRole" => json!({"organization": "default"}),
+        "CoderOrganizationMember" => json!({"organization": "default", "user": "ann"}),
         "CoderGroupSync" | "CoderRoleSync" => json!({"organization": "default", "field": "claim"}),
         "CoderOrganizationSync" => json!({"field": "claim"}),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),

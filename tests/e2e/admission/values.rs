@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 27] = [
+    let refused: [(&str, Value, &str, &str); 30] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -125,6 +125,19 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"members": ["ann"], "memberPolicy": "Some"}),
             "spec.memberPolicy",
             "\"AtLeast\"",
+        ),
+        (
+            "CoderCustomRole",
+            json!({"permissions": {"template": ["*"]}}),
+            "spec.permissions.template[0]",
+            "should match",
+        ),
+        ("CoderCustomRole", json!({"name": "x".repeat(33)}), "spec.name", "32"),
+        (
+            "CoderOrganizationMember",
+            json!({"user": null}),
+            "spec.user",
+            "Required value",
         ),
         (
             "CoderRoleSync",

@@ -3,7 +3,9 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use coder_operator::api::{CoderGroupSync, CoderOrganizationSync, CoderRoleSync};
+use coder_operator::api::{
+    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync,
+};
 
 use super::Subject;
 use crate::support::World;
@@ -27,6 +29,94 @@ fn without_empty(mut settings: Value) -> Value {
 async fn sync_by_hand(world: &World, path: &str) {
     let settings = json!({ "field": "somebody-elses", "mapping": {}, "organization_assign_default": true });
     world.coder.change(Method::PATCH, path, settings).await;
+}
+
+pub(super) struct CustomRole;
+
+impl Subject for CustomRole {
+    type Kind = CoderCustomRole;
+    const WORD: &'static str = "custom-role";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({
+            "organization": "platform", "name": "template-author", "displayName": "Template Author",
+            "permissions": { "template": ["create", "read"], "file": ["create"] },
+        })
+    }
+
+    async fn prepare(world: &World) {
+        world.coder.sim().create_organization("platform");
+    }
+
+    async fn held(world: &World) -> Value {
+        let roles = world.coder.get(&in_platform(world, "members/roles").await).await;
+        let roles = roles.as_array().unwrap().iter();
+        roles
+            .filter(|role| role["name"] == "template-author")
+            .map(|role| json!([role["display_name"], permissions(role)]))
+            .next()
+            .unwrap_or_default()
+    }
+
+    async fn tamper(world: &World) {
+        let role = json!({
+            "name": "template-author", "display_name": "Somebody else's",
+            "organization_permissions": [{ "resource_type": "template", "action": "delete" }],
+        });
+        let path = in_platform(world, "members/roles").await;
+        world.coder.change(Method::PUT, &path, role).await;
+    }
+
+    async fn take_away(world: &World) {
+        let path = in_platform(world, "members/roles/template-author").await;
+        world.coder.change(Method::DELETE, &path, json!({})).await;
+    }
+}
+
+/// What a role allows, in whatever order Coder has it.
+fn permissions(role: &Value) -> Vec<String> {
+    let permissions = role["organization_permissions"].as_array().cloned().unwrap_or_default();
+    let texts = permissions
+        .iter()
+        .map(|one| format!("{}.{}", one["resource_type"], one["action"]));
+    let mut texts: Vec<String> = texts.collect();
+    texts.sort();
+    texts
+}
+
+pub(super) struct OrganizationMember;
+
+impl Subject for OrganizationMember {
+    type Kind = CoderOrganizationMember;
+    const WORD: &'static str = "member";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({ "organization": "platform", "user": "ann", "roles": ["organization-auditor"] })
+    }
+
+    async fn prepare(world: &World) {
+        world.coder.sim().create_organization("platform");
+    }
+
+    async fn held(world: &World) -> Value {
+        let members = world.coder.get(&in_platform(world, "members").await).await;
+        let mut members = members.as_array().unwrap().iter();
+        let ann = members.find(|member| member["username"] == "ann");
+        ann.map(|member| member["roles"].clone()).unwrap_or_default()
+    }
+
+    async fn tamper(world: &World) {
+        let path = in_platform(world, "members/ann/roles").await;
+        let roles = json!({ "roles": ["organization-admin"] });
+        world.coder.change(Method::PUT, &path, roles).await;
+    }
+
+    async fn take_away(world: &World) {
+        let path = in_platform(world, "members/ann").await;
+        world.coder.change(Method::DELETE, &path, json!({})).await;
+    }
 }
 
 pub(super) struct GroupSync;
