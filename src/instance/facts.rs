@@ -13,6 +13,9 @@ use crate::coder::{Entitlements, LicenseClaims, User};
 use crate::engine::{Engine, Note};
 use crate::mirror::feed::audit::FeedState;
 
+/// A status shows at most this many of what a server names: it has to be stored, whatever that says.
+const SHOWN: usize = 100;
+
 /// What a look found goes into the status.
 pub(super) fn fill(status: &mut InstanceStatus, findings: &Findings, feed: Option<FeedState>) {
     let Findings {
@@ -24,8 +27,8 @@ pub(super) fn fill(status: &mut InstanceStatus, findings: &Findings, feed: Optio
     status.deployment_id = Some(connection.link.deployment.to_string());
     status.version = Some(connection.version.clone());
     status.user = Some(connection.user.username.clone());
-    status.roles = connection.user.roles.iter().map(|role| role.name.clone()).collect();
-    status.features = connection.features.iter().cloned().collect();
+    status.roles = some(connection.user.roles.iter().map(|role| &role.name));
+    status.features = some(connection.features.iter());
     status.license_expires_at = license_expires.map(Time);
     status.token_expires_at = token_expires.map(Time);
     match feed {
@@ -35,6 +38,10 @@ pub(super) fn fill(status: &mut InstanceStatus, findings: &Findings, feed: Optio
         None => drop(status.feed.get_or_insert(Feed::Sweep)),
     }
     status.rate_limit_bypass = Some(connection.client().bypass());
+}
+
+fn some<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    names.take(SHOWN).cloned().collect()
 }
 
 /// How many objects of each kind use the instance.
@@ -126,6 +133,13 @@ mod tests {
         assert_eq!(end(vec![old.clone(), next.clone()]), Some(day(10)));
         assert_eq!(end(vec![old, licence(Some(day(0)), day(400))]), Some(day(400)));
         assert_eq!(end(vec![next]), None);
+    }
+
+    #[test]
+    fn of_what_a_server_names_only_so_much_is_shown() {
+        let names: Vec<String> = (0..1000).map(|number| format!("feature-{number}")).collect();
+        assert_eq!(some(names.iter()).len(), SHOWN);
+        assert_eq!(some(names.iter().take(3)), names[..3]);
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub use identity::Identity;
 use identity::Known;
 use renewal::Around;
 
+/// The status names at most this many features.
+const SHOWN: usize = 100;
+
 /// What shall be.
 pub struct Desired {
     pub(super) jwt: SecretString,
@@ -333,6 +336,7 @@ fn features(claims: &LicenseClaims) -> Vec<String> {
         .map(|features| features.keys().cloned().collect())
         .unwrap_or_default();
     names.sort();
+    names.truncate(SHOWN);
     names
 }
 

@@ -45,6 +45,7 @@ mod intervals;
 mod known;
 mod leader;
 mod license;
+mod limits;
 mod many_members;
 mod members;
 mod modes;

@@ -15,6 +15,9 @@ use crate::mirror::Interest;
 
 /// The status remembers at most this many users: of those that names led to, and of those that were added.
 pub(super) const REMEMBERED: usize = 1000;
+/// The names that are remembered have at most this many bytes together with their ids: a status has to be stored beside a spec
+/// with thousands of long ones.
+pub(super) const REMEMBERED_BYTES: usize = 128 << 10;
 /// The status names at most this many who are waited for.
 const SHOWN: usize = 100;
 
@@ -33,6 +36,8 @@ pub struct Wanted {
     pub(super) overridden: bool,
     /// Whom the names of the spec led to.
     pub(super) ids: BTreeMap<String, UserId>,
+    /// How many bytes that takes.
+    pub(super) remembered: usize,
     /// What there is to say of names that lead to somebody else, or to nobody, by now.
     pub(super) moved: Vec<String>,
     /// Whom this object added beside others.
@@ -113,6 +118,7 @@ impl Wanted {
         let in_spec: HashSet<&String> = names.iter().collect();
         wanted.ids = memory.ids;
         wanted.ids.retain(|name, _| in_spec.contains(name));
+        wanted.remembered = wanted.ids.keys().map(|name| bytes(name)).sum();
         let mut met = HashSet::new();
         for name in names {
             if met.insert(name.to_ascii_lowercase()) {
@@ -145,7 +151,9 @@ impl Wanted {
         let Some(meant) = self.ids.get(name).copied() else {
             if let Some(bearer) = bearer
                 && self.ids.len() < REMEMBERED
+                && self.remembered + bytes(name) <= REMEMBERED_BYTES
             {
+                self.remembered += bytes(name);
                 self.ids.insert(name.to_owned(), bearer.id);
             }
             return bearer;
@@ -264,6 +272,11 @@ fn holds(observed: &Observed, id: UserId) -> bool {
 /// A user's id as Coder writes it. 32 digits without hyphens may be a name.
 fn user_id(text: &str) -> Option<UserId> {
     text.parse().ok().filter(|_| text.len() == 36)
+}
+
+/// What a name takes in the status, with the id that it led to.
+fn bytes(name: &str) -> usize {
+    name.len() + uuid::fmt::Hyphenated::LENGTH
 }
 
 /// What `member` is called, in the manner of `name`.

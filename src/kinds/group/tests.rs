@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::change::{SLICE, of_members};
-use super::people::REMEMBERED;
+use super::people::{REMEMBERED, REMEMBERED_BYTES};
 use super::*;
 use crate::api::Origin;
 use crate::coder::UserId;
@@ -363,6 +363,15 @@ fn large_lists_are_found_and_only_so_many_of_them_remembered() {
     let wanted = among(&members, &names, None);
     assert_eq!((wanted.users.len(), wanted.pending.len()), (5000, 0));
     assert_eq!(status_after(&wanted).member_ids.len(), REMEMBERED);
+    let long: Vec<MemberItem> = (0..1000).map(|id| member(id, &format!("{id:0200}"))).collect();
+    let emails: Vec<&str> = long.iter().map(|member| &*member.email).collect();
+    let remembered = status_after(&among(&long, &emails, None)).member_ids;
+    let bytes: usize = remembered.iter().map(|(name, id)| name.len() + id.len()).sum();
+    assert!(
+        bytes <= REMEMBERED_BYTES && remembered.len() > 500,
+        "{} names",
+        remembered.len()
+    );
     let nobody = status_after(&among(&[], &names, None));
     assert_eq!(nobody.pending_members.len(), 100);
     assert_eq!(nobody.pending_member_count, Some(5000));

@@ -8,6 +8,8 @@ use crate::kinds::field::few;
 
 /// So many names are remembered; of more, each is looked up anew.
 const REMEMBERED: usize = 1000;
+/// They have at most this many bytes together with their ids: a status has to be stored.
+const REMEMBERED_BYTES: usize = 128 << 10;
 
 /// What names lead to.
 #[derive(Clone, Debug)]
@@ -15,6 +17,8 @@ pub(super) struct Targets<T> {
     found: HashMap<String, T>,
     /// What is to be remembered of them.
     pub(super) ids: BTreeMap<String, String>,
+    /// How many bytes that takes.
+    remembered: usize,
     /// What there is to say of names that lead to something else by now.
     moved: Vec<String>,
 }
@@ -24,6 +28,7 @@ impl<T> Default for Targets<T> {
         Self {
             found: HashMap::new(),
             ids: BTreeMap::new(),
+            remembered: 0,
             moved: Vec::new(),
         }
     }
@@ -80,6 +85,7 @@ impl<T: Clone + Display> Targets<T> {
         // Those that are remembered already are not displaced by new ones.
         let kept = names.iter().filter_map(|name| memory.get_key_value(*name));
         targets.ids = kept.map(|(name, id)| (name.clone(), id.clone())).collect();
+        targets.remembered = targets.ids.iter().map(|(name, id)| name.len() + id.len()).sum();
         for name in names {
             targets.look_for(name, there);
         }
@@ -108,7 +114,13 @@ impl<T: Clone + Display> Targets<T> {
         };
         self.found.insert(name.clone(), target.clone());
         let id = target.to_string();
-        if id != *name && (self.ids.len() < REMEMBERED || self.ids.contains_key(name)) {
+        let is_known = self.ids.contains_key(name);
+        let takes = name.len() + id.len();
+        let has_room = self.ids.len() < REMEMBERED && self.remembered + takes <= REMEMBERED_BYTES;
+        if id != *name && (is_known || has_room) {
+            if !is_known {
+                self.remembered += takes;
+            }
             self.ids.insert(name.clone(), id);
         }
     }
@@ -186,5 +198,9 @@ mod tests {
         let names = many.iter().map(|(_, name)| name);
         let all = Targets::of(names, &BTreeMap::new(), &There::new(&many, |a, b| a == b));
         assert_eq!((all.found.len(), all.ids.len()), (1500, REMEMBERED));
+        let long: Vec<(String, String)> = (0..1000).map(|n| (id(n), format!("{n:0250}"))).collect();
+        let names = long.iter().map(|(_, name)| name);
+        let all = Targets::of(names, &BTreeMap::new(), &There::new(&long, |a, b| a == b));
+        assert_eq!((all.found.len(), all.ids.len()), (1000, REMEMBERED_BYTES / 286));
     }
 }
