@@ -52,8 +52,8 @@ fn is_source(word: &str) -> bool {
         && !matches!(path.file_stem().and_then(|stem| stem.to_str()), Some("mod" | "NAME"))
 }
 
-#[test]
-fn files_and_links_that_documents_name_exist() {
+/// Where a source file is that a document names: below `src/`, unless it says more.
+fn place(file: &str) -> PathBuf {
     let rooms = [
         "api/",
         "cli/",
@@ -65,19 +65,113 @@ fn files_and_links_that_documents_name_exist() {
         "lists/",
         "mirror/",
     ];
+    if rooms.iter().any(|room| file.starts_with(room)) || !file.contains('/') {
+        root().join("src").join(file)
+    } else {
+        root().join(file)
+    }
+}
+
+/// The files of a text with what stands in parentheses behind them: ``file.rs` (`name`, `name`)`.
+fn files_with_names(text: &str) -> Vec<(&str, Vec<&str>)> {
+    let words: Vec<&str> = text.split('`').collect();
+    let mut found = Vec::new();
+    for (at, file) in words.iter().enumerate().skip(1).step_by(2) {
+        if !is_source(file) || words.get(at + 1) != Some(&" (") {
+            continue;
+        }
+        let after = words[at + 2..].chunks(2);
+        let mut names = Vec::new();
+        for pair in after {
+            names.push(pair[0]);
+            if pair.get(1) != Some(&", ") {
+                break;
+            }
+        }
+        found.push((*file, names));
+    }
+    found
+}
+
+/// Whether a source has that name as a whole word.
+fn has_word(source: &str, name: &str) -> bool {
+    let is_part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
+    source
+        .match_indices(name)
+        .any(|(at, _)| !is_part(source[..at].chars().next_back()) && !is_part(source[at + name.len()..].chars().next()))
+}
+
+/// Whether a source has a test of that name.
+fn has_test(source: &str, name: &str) -> bool {
+    let declared = format!("fn {name}(");
+    source.split("#[").any(|part| {
+        let (attribute, rest) = part.split_once(']').unwrap_or_default();
+        let is_test = attribute == "test" || attribute.starts_with("tokio::test");
+        is_test && rest.split('{').next().is_some_and(|head| head.contains(&declared))
+    })
+}
+
+#[test]
+fn what_documents_name_in_a_file_is_in_it() {
+    let mut missing = Vec::new();
+    let mut found = 0;
+    for (document, text) in documents() {
+        for (file, names) in files_with_names(&text) {
+            let source = std::fs::read_to_string(place(file)).unwrap_or_default();
+            for name in names {
+                found += 1;
+                let exists = if file.starts_with("tests/") {
+                    has_test(&source, name)
+                } else {
+                    has_word(&source, name)
+                };
+                if !exists {
+                    missing.push(format!("{}: {file} ({name})", document.display()));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+    assert!(found > 100, "only {found} names were looked for");
+}
+
+/// The rows of the first table below a heading, without its head.
+fn rows<'a>(text: &'a str, heading: &str) -> Vec<&'a str> {
+    let (_, section) = text.split_once(heading).unwrap();
+    let table = section.lines().skip_while(|line| !line.starts_with('|'));
+    table.take_while(|line| line.starts_with('|')).skip(2).collect()
+}
+
+#[test]
+fn every_guarantee_and_every_limit_names_a_test_that_shows_it() {
+    let read = |document: &str| std::fs::read_to_string(root().join("docs").join(document)).unwrap();
+    let (architecture, limits) = (read("architecture.md"), read("limits.md"));
+    let mut all = rows(&architecture, "## What users may rely on, and where it lives");
+    for heading in ["## Calls to Coder", "## What is known of Coder", "## In Kubernetes"] {
+        all.extend(rows(&limits, heading));
+    }
+    let shows = |row: &&str| {
+        let shown_by = row.trim_end_matches('|').rsplit('|').next().unwrap();
+        files_with_names(shown_by).iter().any(|(file, names)| {
+            let source = std::fs::read_to_string(place(file)).unwrap_or_default();
+            names.iter().all(|name| has_test(&source, name))
+        })
+    };
+    let without: Vec<&&str> = all.iter().filter(|row| !shows(row)).collect();
+    assert!(without.is_empty(), "{without:#?}");
+    assert!(all.len() > 50, "{} rows", all.len());
+}
+
+#[test]
+fn files_and_links_that_documents_name_exist() {
     let mut missing = Vec::new();
     let mut found = 0;
     for (document, text) in documents() {
         let code = text.split('`').skip(1).step_by(2).map(str::to_owned);
         let files = code.filter(|word| is_source(word));
         for file in files {
-            let place = if rooms.iter().any(|room| file.starts_with(room)) || !file.contains('/') {
-                root().join("src").join(&file)
-            } else {
-                root().join(&file)
-            };
             found += 1;
-            if !place.exists() {
+            if !place(&file).exists() {
                 missing.push(format!("{}: {file}", document.display()));
             }
         }

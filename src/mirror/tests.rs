@@ -554,3 +554,46 @@ async fn lists_end_with_their_mirror() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     assert_eq!(Arc::strong_count(&numbers.0), 1);
 }
+
+/// A list of one organization.
+#[derive(Clone, Debug)]
+struct Part(Numbers, OrganizationId);
+
+impl Collection for Part {
+    type Item = (u32, u32);
+    const NAME: &'static str = "parts";
+
+    fn within(&self) -> Option<OrganizationId> {
+        Some(self.1)
+    }
+
+    fn key(item: &(u32, u32)) -> String {
+        Numbers::key(item)
+    }
+
+    fn list(&self, client: &Client) -> impl Future<Output = Result<Vec<(u32, u32)>, Error>> + Send {
+        self.0.list(client)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_so_many_lists_are_read_at_one_time() {
+    let (mirror, _) = mirror();
+    let numbers = Numbers::new(&[(1, 1)]);
+    let now = Instant::now();
+    let ask = |part: u128| {
+        let (mirror, part) = (
+            mirror.clone(),
+            Part(numbers.clone(), uuid::Uuid::from_u128(part).into()),
+        );
+        tokio::spawn(async move { mirror.snapshot(&part, since(now)).await.map(|part| part.len()) })
+    };
+    let asking: Vec<_> = (0..20).map(ask).collect();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(numbers.calls(), LISTS, "the others wait for their turn");
+    numbers.answer(20);
+    for answer in asking {
+        assert_eq!(answer.await.unwrap().unwrap(), 1);
+    }
+    assert_eq!(numbers.calls(), 20);
+}
