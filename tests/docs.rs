@@ -72,7 +72,7 @@ fn place(file: &str) -> PathBuf {
     }
 }
 
-/// The files of a text with what stands in parentheses behind them: ``file.rs` (`name`, `name`)`.
+/// The files of a text, each with the names that stand in parentheses behind it.
 fn files_with_names(text: &str) -> Vec<(&str, Vec<&str>)> {
     let words: Vec<&str> = text.split('`').collect();
     let mut found = Vec::new();
@@ -95,10 +95,8 @@ fn files_with_names(text: &str) -> Vec<(&str, Vec<&str>)> {
 
 /// Whether a source has that name as a whole word.
 fn has_word(source: &str, name: &str) -> bool {
-    let is_part = |letter: Option<char>| letter.is_some_and(|letter| letter.is_alphanumeric() || letter == '_');
-    source
-        .match_indices(name)
-        .any(|(at, _)| !is_part(source[..at].chars().next_back()) && !is_part(source[at + name.len()..].chars().next()))
+    let is_between = |letter: char| !letter.is_alphanumeric() && letter != '_';
+    source.split(is_between).any(|word| word == name)
 }
 
 /// Whether a source has a test of that name.
