@@ -12,6 +12,10 @@ fn shipped(name: &str) -> Value {
 
 /// Name and values of each.
 pub(crate) fn cases() -> Vec<(&'static str, Value)> {
+    [permissions(), pods(), surroundings()].concat()
+}
+
+fn permissions() -> Vec<(&'static str, Value)> {
     vec![
         ("defaults", json!({})),
         ("small", shipped("values-small.yaml")),
@@ -35,6 +39,11 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
                 "serviceAccount": { "create": false, "name": "theirs" },
             }),
         ),
+    ]
+}
+
+fn pods() -> Vec<(&'static str, Value)> {
+    vec![
         (
             "alone",
             json!({ "replicaCount": 1, "leaderElection": { "enabled": false } }),
@@ -78,6 +87,11 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
                 ],
             }),
         ),
+    ]
+}
+
+fn surroundings() -> Vec<(&'static str, Value)> {
+    vec![
         (
             "network",
             json!({ "networkPolicy": {
@@ -110,6 +124,7 @@ pub(crate) fn cases() -> Vec<(&'static str, Value)> {
             "names",
             json!({ "fullnameOverride": "a-name-that-is-far-longer-than-what-fits-into-the-label-of-an-object" }),
         ),
+        ("Argo CD", json!({ "argocd": { "customizations": true } })),
         ("another name", json!({ "nameOverride": "operator" })),
     ]
 }

@@ -12,7 +12,7 @@ use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization, CoderWor
 use crate::support::{Coder, Operator, Settings, World, cluster, condition, ready, simulated_only};
 
 /// The documents of an example, in the order in which kubectl applies a folder.
-fn documents(folder: &Path) -> Vec<Value> {
+pub(crate) fn documents(folder: &Path) -> Vec<Value> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -33,13 +33,17 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
+pub(crate) fn resource(kind: &GroupVersionKind) -> ApiResource {
+    match kind.kind.as_str() {
+        "CoderWorkspaceProxy" => ApiResource::from_gvk_with_plural(kind, "coderworkspaceproxies"),
+        _ => ApiResource::from_gvk(kind),
+    }
+}
+
 fn api(client: &Client, object: &Value) -> Api<DynamicObject> {
     let types: kube::core::TypeMeta = serde_json::from_value(object.clone()).unwrap();
     let kind = GroupVersionKind::try_from(&types).unwrap();
-    let resource = match kind.kind.as_str() {
-        "CoderWorkspaceProxy" => ApiResource::from_gvk_with_plural(&kind, "coderworkspaceproxies"),
-        _ => ApiResource::from_gvk(&kind),
-    };
+    let resource = resource(&kind);
     match object["metadata"]["namespace"].as_str() {
         Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
         None => Api::all_with(client.clone(), &resource),

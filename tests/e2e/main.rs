@@ -35,6 +35,7 @@ mod fight;
 mod forgotten;
 mod gateway;
 mod gateway_identity;
+mod gitops;
 mod group;
 mod group_sync;
 mod guarantees;

@@ -4,6 +4,7 @@
 #![cfg(test)]
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
+mod argocd;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ fn files() -> BTreeMap<String, String> {
     for (name, text) in rbac::files().unwrap() {
         files.insert(format!("{CHART}/files/rbac/{name}"), text);
     }
+    files.insert(format!("{CHART}/files/argocd-cm.yaml"), argocd::config_map());
     let readme = format!("{CHART}/README.md");
     let table = values::table(&read(&format!("{CHART}/values.yaml")));
     let text = with_part(&read(&readme), "values", &table);

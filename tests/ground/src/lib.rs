@@ -21,6 +21,7 @@ mod control_plane;
 mod crds;
 mod error;
 mod etcd;
+pub mod gitops;
 mod guard;
 pub mod helm;
 mod init;

@@ -6,7 +6,7 @@
 //!
 //! The key is that of the one tool: its version, the Go release, the platform and how it is built. So a tool that is
 //! added, or another one's new version, rebuilds nothing else. Indirect requirements are left out: they follow from the
-//! tool's version.
+//! tool's version. The source of a tool of our own is part of its key.
 
 use std::{
     env,
@@ -97,8 +97,19 @@ pub static HELM_UNITTEST: Tool = Tool {
     linker_flags: |_| String::new(),
 };
 
+/// Says what Flux and Argo CD make of objects; its source is here.
+pub static GITOPS: Tool = Tool {
+    name: "gitops",
+    pinned_in: "gitops",
+    package: ".",
+    module: "github.com/fluxcd/cli-utils",
+    is_asset: false,
+    takes: "half a minute",
+    linker_flags: |_| String::new(),
+};
+
 /// What checks the delivery.
-pub static DELIVERY: [&Tool; 2] = [&HELM, &HELM_UNITTEST];
+pub static DELIVERY: [&Tool; 3] = [&HELM, &HELM_UNITTEST, &GITOPS];
 
 /// What a control plane needs.
 pub static ALL: [&Tool; 3] = [&ETCD, &KUBE_APISERVER, &KUBE_CONTROLLER_MANAGER];
@@ -244,12 +255,20 @@ fn cache_directory(tool: &Tool) -> Result<PathBuf> {
     }
     let version = tool.version()?;
     let how = tool.build_arguments(&version).join(" ").into_bytes();
+    let own = match tool.package {
+        "." => read(&tool.directory().join("main.go"))?,
+        _ => Vec::new(),
+    };
     let cache = env::var_os("XDG_CACHE_HOME")
         .filter(|it| !it.is_empty())
         .map(PathBuf::from)
         .or_else(|| env::home_dir().map(|home| home.join(".cache")))
         .unwrap_or_else(env::temp_dir);
-    let key = format!("{}-{version}-{:016x}", tool.name, fingerprint(&[go_is.stdout, how]));
+    let key = format!(
+        "{}-{version}-{:016x}",
+        tool.name,
+        fingerprint(&[go_is.stdout, how, own])
+    );
     Ok(cache.join("coder-operator/tools").join(key))
 }
 
