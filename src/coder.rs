@@ -57,7 +57,7 @@ pub use bodies::Bodies;
 pub use breaker::{BreakerConfig, BreakerState};
 pub use build_info::{BuildInfo, is_at_least};
 pub use class::Class;
-pub use client::{Client, Config};
+pub use client::{Client, Config, MayWrite};
 pub use entitlements::{Entitlement, Entitlements, Feature};
 pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};

@@ -28,6 +28,9 @@ use super::{
     reach::Reach,
 };
 
+/// Whether writes may be sent now.
+pub type MayWrite = Arc<dyn Fn() -> bool + Send + Sync>;
+
 /// How to reach a deployment.
 pub struct Config {
     /// The access URL, with a path prefix if there is one; `/api/v2` is appended. Whether plain `http` is acceptable
@@ -55,6 +58,9 @@ pub struct Config {
     /// `User-Agent`: `coder-operator/<version> (<identity>)`. A word for this one client is added: the audit log shows
     /// it, so that every client knows its own writes, and those of a process that was replaced are another's.
     pub user_agent: String,
+    /// Whether writes may be sent, asked at every step of one: a process that does not lead any more sends none, however long
+    /// ago it was allowed to.
+    pub may_write: MayWrite,
     /// Told of every call.
     pub observer: Arc<dyn Observer>,
     /// When calls stop because the server is dead.
@@ -77,6 +83,7 @@ impl Config {
             bodies: Bodies::default(),
             bypass_rate_limit: false,
             user_agent: concat!("coder-operator/", env!("CARGO_PKG_VERSION")).to_owned(),
+            may_write: Arc::new(|| true),
             observer: Arc::new(()),
             breaker: BreakerConfig::default(),
         }
@@ -111,6 +118,7 @@ pub(super) struct Inner {
     pub(super) hangs: Hangs,
     pub(super) cool_downs: CoolDowns,
     pub(super) breaker: Breaker,
+    pub(super) may_write: MayWrite,
     pub(super) observer: Arc<dyn Observer>,
 }
 
@@ -132,6 +140,7 @@ impl Client {
             bodies,
             bypass_rate_limit,
             user_agent,
+            may_write,
             observer,
             breaker,
         } = config;
@@ -182,6 +191,7 @@ impl Client {
             hangs: Hangs::new(breaker.clone()),
             cool_downs: CoolDowns::default(),
             breaker: Breaker::new(breaker),
+            may_write,
             observer,
         })))
     }

@@ -168,6 +168,13 @@ pub enum Error {
         /// When the next probe may be sent.
         until: Instant,
     },
+    /// A write that this process may not send any more: another one leads by now. If it was on its way already, it ends as a
+    /// crash would have ended it.
+    #[error("{call} was not made: this process may not write now")]
+    Barred {
+        /// Which call.
+        call: Call,
+    },
     /// Not sent: a name that cannot stand in a path.
     #[error("cannot call {call}: {reason}")]
     InvalidPath {
@@ -199,6 +206,7 @@ impl Error {
             | Self::StillReading { .. }
             | Self::Cut { .. }
             | Self::Torn { .. }
+            | Self::Barred { .. }
             | Self::BreakerOpen { .. } => Class::Transient,
             Self::Gateway { class, .. } => *class,
             Self::Redirect { .. } | Self::NotJson { .. } | Self::TooLarge { .. } | Self::Decode { .. } => {
@@ -226,6 +234,7 @@ impl Error {
             | Self::Decode { call, .. }
             | Self::Encode { call, .. }
             | Self::Torn { call }
+            | Self::Barred { call }
             | Self::CoolingDown { call, .. }
             | Self::BreakerOpen { call, .. }
             | Self::InvalidPath { call, .. } => Some(*call),
@@ -282,7 +291,11 @@ impl Error {
             Self::Answer(answer) => answer.went_on || (answer.status >= 500 && answer.class == Class::Transient),
             Self::NotJson { status, .. } => *status < 300,
             Self::Gateway { status, class, .. } => *status < 300 || *class == Class::Transient,
-            Self::Timeout { .. } | Self::Cut { .. } | Self::TooLarge { .. } | Self::Decode { .. } => true,
+            Self::Timeout { .. }
+            | Self::Cut { .. }
+            | Self::TooLarge { .. }
+            | Self::Decode { .. }
+            | Self::Barred { .. } => true,
             Self::Connect { .. }
             | Self::Tls { .. }
             | Self::Redirect { .. }

@@ -1,6 +1,7 @@
 //! How a call travels: rate limit, breaker, request, bounded answer, and one error for whatever goes wrong.
 
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::{
@@ -119,6 +120,9 @@ impl Client {
     async fn guarded(&self, method: Method, path: &Path, body: Option<Vec<u8>>) -> (bool, Result<Answer, Error>) {
         let inner = &*self.0;
         let call = Call::new(method, path.template());
+        if !inner.may_send(call) {
+            return (false, Err(Error::Barred { call }));
+        }
         let encoded = match path.encode(method) {
             Ok(encoded) => encoded,
             Err(error) => return (false, Err(error)),
@@ -141,6 +145,9 @@ impl Client {
         };
         let began = Instant::now();
         let result = inner.send(call, &encoded, path.encode_query(), body, patience).await;
+        if matches!(result, Err(Error::Barred { .. })) {
+            return (true, result);
+        }
         match result.as_ref().err().and_then(failure) {
             None => permit.alive(),
             Some(failure) => permit.failed(failure, &encoded),
@@ -248,10 +255,21 @@ impl Inner {
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        match tokio::time::timeout(patience, request.send()).await {
-            Ok(sent) => sent.map_err(|error| Error::from_transport(call, error)),
-            Err(_) => Err(Error::Timeout { call }),
+        let mut sending = Box::pin(tokio::time::timeout(patience, request.send()));
+        let sent = std::future::poll_fn(|cx| match self.may_send(call) {
+            true => sending.as_mut().poll(cx).map(Some),
+            false => Poll::Ready(None),
+        });
+        match sent.await {
+            None => Err(Error::Barred { call }),
+            Some(Ok(sent)) => sent.map_err(|error| Error::from_transport(call, error)),
+            Some(Err(_)) => Err(Error::Timeout { call }),
         }
+    }
+
+    /// Whether the call may be sent now, or its answer be waited for.
+    fn may_send(&self, call: Call) -> bool {
+        !call.method.writes() || (self.may_write)()
     }
 
     async fn read(&self, call: Call, mut response: Response) -> Result<Answer, Error> {

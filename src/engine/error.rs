@@ -304,6 +304,10 @@ pub fn sentence(error: &kube::Error) -> String {
 }
 
 fn of_coder(error: &coder::Error) -> Disposition {
+    // Who does not lead has nothing to say.
+    if matches!(error, coder::Error::Barred { .. }) {
+        return Disposition::Superseded;
+    }
     // One probe asks whether a dead server is back, not every object.
     if matches!(error, coder::Error::BreakerOpen { .. }) {
         return Disposition::Waiting;
@@ -337,5 +341,24 @@ fn reason_of_coder(class: Class) -> Reason {
         Class::Absent | Class::BypassRefused | Class::Gateway | Class::Protocol | Class::Transient => {
             Reason::Unreachable
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+
+    use super::*;
+
+    fn kubernetes(code: u16) -> Error {
+        kube::Error::Api(Box::new(Status::failure("said", "Because").with_code(code))).into()
+    }
+
+    #[test]
+    fn what_kubernetes_finds_invalid_takes_a_human_and_what_changed_meanwhile_starts_over() {
+        assert_eq!(kubernetes(422).disposition(), Disposition::Terminal);
+        assert_eq!(kubernetes(422).reason(), Reason::InvalidSpec);
+        assert_eq!(kubernetes(409).disposition(), Disposition::Superseded);
+        assert_eq!(kubernetes(500).disposition(), Disposition::Transient(None));
     }
 }

@@ -1,6 +1,7 @@
 //! Where the deployment is and who we are there: what the spec says, and the Secrets that it names.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use secrecy::{ExposeSecret, SecretString};
@@ -101,6 +102,8 @@ pub(super) fn client(engine: &Engine, object: &CoderInstance, credentials: &Cred
     config.user_agent = user_agent(object);
     config.observer = engine.metrics.clone();
     config.bodies = engine.bodies.clone();
+    let leadership = engine.leadership.clone();
+    config.may_write = Arc::new(move || leadership.leads());
     Client::new(config).map_err(|error| Error::terminal(Reason::InvalidSpec, error.to_string()))
 }
 

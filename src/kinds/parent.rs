@@ -63,7 +63,7 @@ pub(super) async fn parent(
             }
         }
         (None, Some("default")) => cx.find(&Organizations, |one| one.is_default).await?,
-        (None, Some(id)) if is_id(id) => cx.get(&Organizations, id).await?,
+        (None, Some(id)) if id.parse::<OrganizationId>().is_ok() => cx.get(&Organizations, id).await?,
         (None, Some(name)) => {
             let bearer = called(cx, name).await?;
             match held {
@@ -135,11 +135,6 @@ async fn stay(cx: &Cx<'_>, name: &str, held: OrganizationId, bearer: Option<Orga
 
 async fn called(cx: &Cx<'_>, name: &str) -> Result<Option<Organization>, Error> {
     cx.find(&Organizations, |one| one.name.eq_ignore_ascii_case(name)).await
-}
-
-/// Ids have hyphens; 32 digits without are a name.
-fn is_id(text: &str) -> bool {
-    text.len() == 36 && text.parse::<OrganizationId>().is_ok()
 }
 
 fn nowhere(what: &str) -> Error {

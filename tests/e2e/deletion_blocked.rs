@@ -95,6 +95,28 @@ async fn organization_on(test: &str, profile: Profile) -> World {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_list_leaves_out_unless_asked_is_looked_for_as_well() {
+    simulated_only!("it acts behind the server's back");
+    let world = organization_on("blocked-hidden", Profile::Main).await;
+    let sim = world.coder.sim();
+    sim.create_template("organization", "old");
+    sim.edit_template("organization", "old", |template| {
+        template.deprecation_message = "use another one".to_owned();
+    });
+    let mark = sim.journal().mark();
+    world.delete::<CoderOrganization>("organization").await;
+    let object = world
+        .wait("organization", blocked::<CoderOrganization>("DependentsExist"))
+        .await;
+    let text = message(&object, "DeletionBlocked");
+    assert!(text.contains("still holds 1 template (old)"), "{text}");
+    assert!(world.coder.writes_since(mark).is_empty(), "Coder is not asked to");
+    sim.edit_template("organization", "old", |template| template.deleted = true);
+    world.gone::<CoderOrganization>("organization").await;
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_organization_that_holds_what_others_made_stays_and_says_what_it_holds() {
     simulated_only!("it acts behind the server's back");
     let world = organization_on("blocked-main", Profile::Main).await;

@@ -2,7 +2,7 @@ use std::{
     convert::Infallible,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicU16, AtomicUsize},
+        atomic::{AtomicBool, AtomicU16, AtomicUsize},
     },
     time::Duration,
 };
@@ -493,4 +493,46 @@ async fn the_search_by_address_is_exact() {
     );
     assert_eq!(client.user_by_email("nn@example.com").await.unwrap(), None);
     assert_eq!(client.user_by_email("status:active").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn who_may_not_write_any_more_sends_nothing_and_takes_no_answer() {
+    let (hits, answers) = (Arc::new(AtomicUsize::new(0)), Arc::new(tokio::sync::Semaphore::new(0)));
+    let (count, answer) = (hits.clone(), answers.clone());
+    let slow = move || {
+        let answer = answer.clone();
+        count.fetch_add(1, Ordering::SeqCst);
+        async move {
+            answer.acquire().await.unwrap().forget();
+            Json(json!([]))
+        }
+    };
+    let may_write = Arc::new(AtomicBool::new(false));
+    let asked = may_write.clone();
+    let client = Client::new(Config {
+        may_write: Arc::new(move || asked.load(Ordering::SeqCst)),
+        ..config(&serve(Router::new().fallback(any(slow))).await)
+    })
+    .unwrap();
+    let error = client.create_organization(&create()).await.unwrap_err();
+    assert!(matches!(error, Error::Barred { .. }), "{error}");
+    assert_eq!(hits.load(Ordering::SeqCst), 0);
+    answers.add_permits(1);
+    assert!(client.list_organizations().await.is_ok(), "reads are harmless");
+
+    // Another one leads before the answer is there.
+    may_write.store(true, Ordering::SeqCst);
+    let under_way = client.clone();
+    let call = tokio::spawn(async move { under_way.create_organization(&create()).await.unwrap_err() });
+    while hits.load(Ordering::SeqCst) < 2 {
+        tokio::task::yield_now().await;
+    }
+    may_write.store(false, Ordering::SeqCst);
+    answers.add_permits(1);
+    let error = call.await.unwrap();
+    assert!(
+        matches!(error, Error::Barred { .. }) && error.outcome_unknown(),
+        "{error}"
+    );
+    assert_eq!(client.breaker_state(), BreakerState::Closed);
 }

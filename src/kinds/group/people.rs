@@ -269,9 +269,8 @@ fn holds(observed: &Observed, id: UserId) -> bool {
     observed.group.members.contains_key(&id) || (id == UserId::PREBUILDS && observed.prebuilds)
 }
 
-/// A user's id as Coder writes it. 32 digits without hyphens may be a name.
 fn user_id(text: &str) -> Option<UserId> {
-    text.parse().ok().filter(|_| text.len() == 36)
+    text.parse().ok()
 }
 
 /// What a name takes in the status, with the id that it led to.
