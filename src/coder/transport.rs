@@ -256,9 +256,12 @@ impl Inner {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let mut sending = Box::pin(tokio::time::timeout(patience, request.send()));
-        let sent = std::future::poll_fn(|cx| match self.may_send(call) {
-            true => sending.as_mut().poll(cx).map(Some),
-            false => Poll::Ready(None),
+        let sent = std::future::poll_fn(|cx| {
+            if self.may_send(call) {
+                sending.as_mut().poll(cx).map(Some)
+            } else {
+                Poll::Ready(None)
+            }
         });
         match sent.await {
             None => Err(Error::Barred { call }),
