@@ -57,6 +57,9 @@ pub mod annotation {
     pub const RECONCILE_AT: &str = "coder-operator.dev/reconcile-at";
     /// Issue a new secret (workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
     pub const ROTATE: &str = "coder-operator.dev/rotate";
+    /// What the operator notes of an object before its first status, in one write with the finalizer: the beginning of its
+    /// status. It means nothing as soon as there is a status, and nothing on a copy.
+    pub const FIRST_STATUS: &str = "coder-operator.dev/first-status";
     /// On a `CoderInstance`: the deployment id to accept in place of the pinned one.
     pub const ACCEPT_DEPLOYMENT: &str = "coder-operator.dev/accept-deployment";
 }

@@ -11,7 +11,7 @@ use crate::api::{
     AdoptionPolicy, Mode, ObjectKey, ObjectStatus, Origin, PendingCreation, Reference, annotation, instance,
 };
 use crate::engine::cluster::output::Owner;
-use crate::engine::cluster::status::{Guard, Recent};
+use crate::engine::cluster::status::Recent;
 use crate::engine::cluster::wake::{Due, Topic};
 pub use crate::engine::cluster::worker::Ended;
 use crate::engine::conditions::{self, Verdict};
@@ -95,7 +95,10 @@ impl<R: Remote> Pass<'_, R> {
             self.due.fresh = Some(since);
             *self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Seen::default();
             self.depend_on_instance(&self.record.object().instance_key());
-            result = self.attempt().await;
+            result = match self.record.write_what_must_be().await {
+                Ok(()) => self.attempt().await,
+                Err(error) => Err(error),
+            };
         }
         let unmet = match &mut result {
             Ok((Verdict::InSync, Some(report))) => report.unmet.take(),
@@ -105,6 +108,9 @@ impl<R: Remote> Pass<'_, R> {
         let (verdict, report) = match &result {
             Ok((verdict, report)) => (partly.as_ref().unwrap_or(verdict), report.as_ref()),
             Err(error) if error.is_silent() => {
+                if let Err(unwritten) = self.record.write_what_must_be().await {
+                    tracing::debug!(error = %unwritten, "what was created is found again by its intent");
+                }
                 return Ended {
                     error: result.err(),
                     look_again: None,
@@ -165,8 +171,8 @@ impl<R: Remote> Pass<'_, R> {
                 break;
             }
             let Some(now) = observed.clone().filter(|_| changes.is_empty()) else {
-                self.record.require_finalizer().await?;
                 if let Some(observed) = &observed {
+                    self.record.require_finalizer().await?;
                     self.prepare(&desired, observed).await?;
                 }
                 observed = self
@@ -365,7 +371,7 @@ impl<R: Remote> Pass<'_, R> {
         if self.record.status == before {
             return Ok(());
         }
-        self.write(Guard::Unchanged).await
+        self.write().await
     }
 
     /// Carries the plan out, up to the first creation.
@@ -418,8 +424,8 @@ impl<R: Remote> Pass<'_, R> {
                 });
             }
             if creates {
-                self.record_creation(desired, observed.as_ref()).await?;
                 if let Some(made) = observed {
+                    self.record_creation(desired, &made);
                     let cx = self.cx(connection)?;
                     observed = Some(R::complete(&cx, desired, made).await?);
                 }

@@ -20,6 +20,8 @@ pub struct Record<'a, K: Object> {
     before: K::Status,
     /// The status as the pass leaves it.
     pub status: K::Status,
+    /// What the next write of the status insists on.
+    guard: Guard,
 }
 
 impl<'a, K: Object> Record<'a, K> {
@@ -38,6 +40,7 @@ impl<'a, K: Object> Record<'a, K> {
             status: before.clone(),
             before,
             object,
+            guard: Guard::Unchanged,
         }
     }
 
@@ -112,20 +115,55 @@ impl<'a, K: Object> Record<'a, K> {
                 )
                 .await;
         }
-        self.write(Guard::Unchanged).await
+        self.write().await
+    }
+
+    /// What the status says by now is true whatever else happens to the object: it is written with the next write, at the
+    /// latest when the pass ends.
+    pub fn must_be_written(&mut self) {
+        self.guard = Guard::SameObject;
+    }
+
+    /// Writes what must be written and is not yet.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn write_what_must_be(&mut self) -> Result<(), Error> {
+        match self.guard {
+            Guard::SameObject => self.write().await,
+            Guard::Unchanged => Ok(()),
+        }
     }
 
     /// Writes the status if it differs from what the object has.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+    pub async fn write(&mut self) -> Result<(), Error> {
         // A status says whose it is.
         self.status.common_mut().uid = self.object.uid();
         if self.object.status() == Some(&self.status) {
             return Ok(());
         }
-        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, guard).await;
+        let written = status::write(&self.engine.kube, self.object.as_ref(), &self.status, self.guard).await;
+        self.wrote(written)?;
+        self.guard = Guard::Unchanged;
+        Ok(())
+    }
+
+    /// Writes a status that must stand before the next call, insisting that this pass saw the newest state of the object, and
+    /// makes sure that the finalizer is there. For an object without either that is one write.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn hold(&mut self) -> Result<(), Error> {
+        let is_first = self.object.status().is_none_or(|status| status.common().uid.is_none());
+        if self.has_finalizer() || !is_first {
+            self.require_finalizer().await?;
+            return self.write().await;
+        }
+        self.status.common_mut().uid = self.object.uid();
+        let written = status::add_finalizer(&self.engine.kube, self.object.as_ref(), Some(&self.status)).await;
         self.wrote(written)
     }
 
@@ -144,7 +182,7 @@ impl<'a, K: Object> Record<'a, K> {
         if self.has_finalizer() {
             return Ok(());
         }
-        let written = status::set_finalizer(&self.engine.kube, self.object.as_ref(), true).await;
+        let written = status::add_finalizer(&self.engine.kube, self.object.as_ref(), None).await;
         self.wrote(written)
     }
 
@@ -153,7 +191,7 @@ impl<'a, K: Object> Record<'a, K> {
     /// # Errors
     /// When it cannot be written.
     pub async fn remove_finalizer(&mut self) -> Result<(), Error> {
-        let written = status::set_finalizer(&self.engine.kube, self.object.as_ref(), false).await;
+        let written = status::remove_finalizer(&self.engine.kube, self.object.as_ref()).await;
         match self.wrote(written) {
             Err(Error::Kubernetes(kube::Error::Api(status))) if status.code == 404 => Ok(()),
             result => result,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use coder_operator::api::{CoderGroup, CoderLicense, CoderOrganization, CoderWorkspaceProxy};
 
-use crate::support::{Coder, Operator, Settings, World, ready, simulated_only};
+use crate::support::{Coder, Operator, Settings, World, ready, simulated_only, stalled};
 
 /// The creation of one kind: what is applied and which call makes it.
 struct Creation {
@@ -206,6 +206,50 @@ async fn an_object_deleted_before_its_creation_was_recorded_leaves_nothing() {
     assert!(
         world.coder.sim().group("coder", "backend").is_none(),
         "an orphan was left"
+    );
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_while_a_new_object_is_filled_leaves_one_that_is_ours() {
+    simulated_only!("needs faults");
+    let mut world = world("filled").await;
+    let fill = Fault::on(Method::PATCH, "/api/v2/groups/{group}").times(1);
+    let gate = world.coder.sim().faults().pause(fill);
+    let spec = json!({ "organization": "default", "name": "backend", "members": ["ann"] });
+    world.apply::<CoderGroup>("it", spec).await;
+    gate.arrived().await;
+    let made = world.coder.sim().group("coder", "backend").unwrap().id;
+    let settings = Settings::watching(world.ns());
+    world.operator.crash().await;
+    gate.open();
+    world.operator = Operator::start(world.ground, &settings).await;
+    let group = world.wait::<CoderGroup>("it", ready).await;
+    let status = group.status.unwrap();
+    assert_eq!(status.id, Some(made.to_string()));
+    assert_eq!(status.common.origin, Some(coder_operator::api::Origin::Created));
+    assert_eq!(world.coder.members("default", "backend").await, ["ann"]);
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_begun_and_refused_claims_nothing_that_somebody_makes_later() {
+    simulated_only!("needs faults");
+    let mut world = world("refused").await;
+    let refusal = json!({ "message": "Forbidden." });
+    let [_, creation, ..] = creations();
+    let refused = Fault::on(Method::POST, creation.template).times(1).status(403, refusal);
+    world.coder.sim().faults().add(refused);
+    apply(&world, &creation).await;
+    world.wait("it", stalled::<CoderGroup>("Forbidden")).await;
+    world.coder.sim().create_group("coder", "backend");
+    world.restart_operator().await;
+    world.wait("it", stalled::<CoderGroup>("AlreadyExists")).await;
+    world.delete::<CoderGroup>("it").await;
+    world.gone::<CoderGroup>("it").await;
+    assert!(
+        world.coder.sim().group("coder", "backend").is_some(),
+        "it is a stranger's"
     );
     world.finish().await;
 }

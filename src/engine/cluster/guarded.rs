@@ -2,7 +2,8 @@
 //! or its definition was changed by hand. Its parts that can be read still count: what it holds is nobody else's, and what
 //! it hangs on stays.
 //!
-//! What is of no concern here is left out: who manages which field, and the conditions of other writers.
+//! What is of no concern here is left out: who manages which field, and the conditions of other writers. What is to be
+//! known of an object before its first status is read from where it stands until then.
 
 use std::borrow::Cow;
 
@@ -12,6 +13,7 @@ use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::api::annotation;
 use crate::engine::conditions;
 
 /// An object that may be unreadable.
@@ -46,6 +48,7 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
         if let Some(conditions) = value.pointer_mut("/status/conditions").and_then(Value::as_array_mut) {
             conditions.retain(|condition| condition["type"].as_str().is_some_and(conditions::is_ours));
         }
+        first_status(&mut value);
         let error = match K::deserialize(&value) {
             Ok(object) => return Ok(Self(Ok(object))),
             Err(error) => error.to_string(),
@@ -55,6 +58,33 @@ impl<'de, K: DeserializeOwned> Deserialize<'de> for Guarded<K> {
             .ok_or_else(|| D::Error::missing_field("metadata"))?;
         let metadata = ObjectMeta::deserialize(metadata).map_err(D::Error::custom)?;
         Ok(Self(Err(Box::new(Remains { error, metadata, value }))))
+    }
+}
+
+/// The first status of an object travels with its finalizer, in one write. It counts until there is a status, and only for
+/// the object that it was written for: annotations are copied.
+fn first_status(value: &mut Value) {
+    let Some(annotations) = value
+        .pointer_mut("/metadata/annotations")
+        .and_then(Value::as_object_mut)
+    else {
+        return;
+    };
+    let Some(Value::String(text)) = annotations.remove(annotation::FIRST_STATUS) else {
+        return;
+    };
+    let Ok(first) = serde_json::from_str::<Value>(&text) else {
+        return;
+    };
+    let is_of_this = first
+        .get("uid")
+        .is_some_and(|uid| Some(uid) == value.pointer("/metadata/uid"));
+    let has_none = value.pointer("/status/uid").is_none_or(Value::is_null);
+    if is_of_this
+        && has_none
+        && let Some(object) = value.as_object_mut()
+    {
+        object.insert("status".to_owned(), first);
     }
 }
 
@@ -134,6 +164,31 @@ mod tests {
             .map(|one| one.type_)
             .collect();
         assert_eq!(left, ["Ready", "MembersPending"]);
+    }
+
+    #[test]
+    fn the_first_status_counts_for_its_object_and_until_there_is_another() {
+        let begun = json!({ "uid": "u", "pendingCreation": { "key": "k", "since": "2026-01-01T00:00:00Z" } });
+        let read = |uid: &str, status: Value| {
+            let object = json!({
+                "apiVersion": "coder-operator.dev/v1alpha1", "kind": "CoderGroup",
+                "metadata": { "name": "g", "uid": uid, "annotations": { annotation::FIRST_STATUS: begun.to_string() } },
+                "spec": { "organization": "default" }, "status": status,
+            });
+            let read = serde_json::from_value::<Guarded<CoderGroup>>(object).unwrap();
+            let object = read.0.unwrap();
+            assert_eq!(object.metadata.annotations, Some(std::collections::BTreeMap::new()));
+            object
+                .status
+                .unwrap()
+                .common
+                .pending_creation
+                .map(|pending| pending.key)
+        };
+        let never = json!({ "observedGeneration": -1 });
+        assert_eq!(read("u", never.clone()).as_deref(), Some("k"));
+        assert_eq!(read("another", never), None, "a copy of the manifest");
+        assert_eq!(read("u", json!({ "uid": "u" })), None, "the creation was refused");
     }
 
     #[test]

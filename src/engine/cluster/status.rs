@@ -7,9 +7,9 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde::Serialize;
 use serde::ser::Error as _;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use crate::api::{Object, ObjectKey};
+use crate::api::{Object, ObjectKey, annotation};
 use crate::engine::cluster::guarded::{Guarded, Remains};
 use crate::engine::error::Error;
 
@@ -47,26 +47,58 @@ pub async fn write<K: Object>(client: &Client, object: &K, status: &impl Seriali
     read(written?)
 }
 
-/// Adds or removes the finalizer, insisting that nobody changed the object since it was read.
-pub async fn set_finalizer<K: Object>(client: &Client, object: &K, present: bool) -> Result<K, Error> {
-    let mut finalizers: Vec<&str> = object
-        .finalizers()
-        .iter()
-        .map(String::as_str)
-        .filter(|finalizer| *finalizer != FINALIZER)
-        .collect();
-    if present {
-        finalizers.push(FINALIZER);
-    }
-    let body = json!({ "metadata": { "resourceVersion": object.resource_version(), "finalizers": finalizers } });
+/// Adds the finalizer, insisting that nobody changed the object since it was read; with the status of an object that has
+/// none yet, if there is something that it must say.
+pub async fn add_finalizer<K: Object>(client: &Client, object: &K, first: Option<&K::Status>) -> Result<K, Error> {
+    let mut finalizers = foreign_finalizers(object);
+    finalizers.push(FINALIZER);
+    let first = first.map(serde_json::to_string).transpose();
+    let annotations = first
+        .map_err(kube::Error::SerdeError)?
+        .map(|first| json!({ annotation::FIRST_STATUS: first }));
+    change_metadata(client, object, finalizers, annotations).await
+}
+
+/// Removes the finalizer, insisting on the same, and what was noted together with it.
+pub async fn remove_finalizer<K: Object>(client: &Client, object: &K) -> Result<K, Error> {
+    let none = json!({ annotation::FIRST_STATUS: null });
+    change_metadata(client, object, foreign_finalizers(object), Some(none)).await
+}
+
+fn foreign_finalizers<K: Object>(object: &K) -> Vec<&str> {
+    let names = object.finalizers().iter().map(String::as_str);
+    names.filter(|name| *name != FINALIZER).collect()
+}
+
+async fn change_metadata<K: Object>(
+    client: &Client,
+    object: &K,
+    finalizers: Vec<&str>,
+    annotations: Option<Value>,
+) -> Result<K, Error> {
+    let metadata = ChangedMetadata {
+        resource_version: object.resource_version(),
+        finalizers,
+        annotations,
+    };
     let parameters = PatchParams {
         field_manager: Some(FIELD_MANAGER.to_owned()),
         ..PatchParams::default()
     };
+    let body = json!({ "metadata": metadata });
     let written = api(client, object)
         .patch(&object.name_any(), &parameters, &Patch::Merge(body))
         .await;
     read(written?)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChangedMetadata<'a> {
+    resource_version: Option<String>,
+    finalizers: Vec<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    annotations: Option<Value>,
 }
 
 /// Whether the finalizer is there.

@@ -7,7 +7,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Pass, name_of};
 use crate::api::{ObjectStatus, Origin, PendingCreation};
-use crate::engine::cluster::status::Guard;
 use crate::engine::connection::Connection;
 use crate::engine::error::Error;
 use crate::engine::pass::adoption::{self, Found};
@@ -18,7 +17,7 @@ impl<R: Remote> Pass<'_, R> {
     pub(super) async fn begin_creation(&mut self, key: &str) -> Result<(), Error> {
         let pending = self.record.status.common().pending_creation.as_ref();
         if pending.is_some_and(|pending| pending.key == key) {
-            return Ok(());
+            return self.record.require_finalizer().await;
         }
         let since = Time(seconds((self.engine.now)()));
         self.record.status.common_mut().pending_creation = Some(PendingCreation {
@@ -26,7 +25,8 @@ impl<R: Remote> Pass<'_, R> {
             since,
         });
         self.show_deletion_policy();
-        self.write(Guard::Unchanged).await
+        self.bind();
+        self.record.hold().await
     }
 
     /// A creation that was refused: either it is there because it is ours after all, or it may be taken over, or not.
@@ -71,19 +71,16 @@ impl<R: Remote> Pass<'_, R> {
             .await
     }
 
-    /// The id goes into the status right after the creation, whatever else happened to the object meanwhile.
-    pub(super) async fn record_creation(
-        &mut self,
-        desired: &R::Desired,
-        observed: Option<&R::Observed>,
-    ) -> Result<(), Error> {
-        let Some(observed) = observed else { return Ok(()) };
+    /// The id goes into the status, whatever else happened to the object meanwhile or comes of the calls that follow. Until
+    /// it is written, what is written of the intent leads to the object.
+    pub(super) fn record_creation(&mut self, desired: &R::Desired, observed: &R::Observed) {
         let _ = R::report(desired, observed, &mut self.record.status, (self.engine.now)());
         let common = self.record.status.common_mut();
         common.pending_creation = None;
         common.origin.get_or_insert(Origin::Created);
         self.show_deletion_policy();
-        self.write(Guard::SameObject).await
+        self.bind();
+        self.record.must_be_written();
     }
 }
 

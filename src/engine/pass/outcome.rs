@@ -4,7 +4,6 @@ use k8s_controller::events::EventType;
 
 use super::Pass;
 use crate::api::{ObjectKey, ObjectStatus, Reference, instance};
-use crate::engine::cluster::status::Guard;
 use crate::engine::cluster::wake::Topic;
 use crate::engine::conditions::{self, SYNCED, Verdict};
 use crate::engine::cx::Seen;
@@ -32,11 +31,14 @@ impl<R: Remote> Pass<'_, R> {
                 .collect();
             (!lines.is_empty()).then(|| lines.join("; "))
         };
-        if let Some(text) = join(&|done| done.creates) {
-            self.tell(EventType::Normal, Reason::Created, text).await;
-        }
-        if let Some(text) = join(&|done| done.deviations.is_empty() && !done.creates) {
-            self.tell(EventType::Normal, Reason::Updated, text).await;
+        // What a new object is filled with belongs to its creation.
+        let reason = if done.iter().any(|done| done.creates) {
+            Reason::Created
+        } else {
+            Reason::Updated
+        };
+        if let Some(text) = join(&|done| done.creates || done.deviations.is_empty()) {
+            self.tell(EventType::Normal, reason, text).await;
         }
         let deviations: Vec<Deviation> = done.into_iter().flat_map(|done| done.deviations).collect();
         if !deviations.is_empty() {
@@ -133,13 +135,13 @@ impl<R: Remote> Pass<'_, R> {
     }
 
     /// Writes the status if it differs from what the object has.
-    pub(in crate::engine) async fn write(&mut self, guard: Guard) -> Result<(), Error> {
+    pub(in crate::engine) async fn write(&mut self) -> Result<(), Error> {
         self.bind();
-        self.record.write(guard).await
+        self.record.write().await
     }
 
     /// A status says in which deployment it holds something.
-    fn bind(&mut self) {
+    pub(super) fn bind(&mut self) {
         let deployment = self
             .connection
             .as_ref()
