@@ -24,6 +24,7 @@ pub mod role_sync;
 pub mod rules;
 pub mod status;
 pub mod sync;
+pub mod template_access;
 pub mod workspace_proxy;
 
 pub use common::{
@@ -46,6 +47,7 @@ pub use organization_sync::{CoderOrganizationSync, OrganizationSyncSpec, Organiz
 pub use role_sync::{CoderRoleSync, RoleSyncSpec, RoleSyncStatus};
 pub use status::{CommonStatus, Origin, PendingCreation};
 pub use sync::SyncStatus;
+pub use template_access::{CoderTemplateAccess, TemplateAccessSpec, TemplateAccessStatus, TemplateRole};
 pub use workspace_proxy::{CoderWorkspaceProxy, TokenSecret, WorkspaceProxySpec, WorkspaceProxyStatus};
 
 /// The API group of every kind, also the prefix of annotations and of the finalizer.

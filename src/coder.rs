@@ -63,7 +63,7 @@ pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
 pub use idp_sync::{IdpSync, SyncMapping};
-pub use ids::{DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProxyId, UserId};
+pub use ids::{DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProxyId, TemplateId, UserId};
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
 pub use observer::{CallInfo, Observer};
@@ -75,7 +75,7 @@ use path::Path;
 pub use provisioner_key::ProvisionerKey;
 pub use role::{CustomRole, OrganizationRole, Permission};
 pub use role_sync::RoleSyncSettings;
-pub use template::Template;
+pub use template::{Template, TemplateAccess, TemplateRole, UpdateTemplateAccess};
 pub use user::{LoginType, RoleName, User, UserStatus};
 pub use workspace_proxy::{
     CreateProxy, ProxyHealth, ProxyReport, ProxyStatus, ProxyWithToken, UpdateProxy, WorkspaceProxy,

@@ -18,12 +18,14 @@ mod parent;
 mod properties;
 pub mod role_sync;
 pub mod sync;
+mod targets;
+pub mod template_access;
 mod unmanaged;
 pub mod workspace_proxy;
 
 use crate::api::{
     CoderCustomRole, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationMember,
-    CoderOrganizationSync, CoderRoleSync, CoderWorkspaceProxy,
+    CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
 };
 use crate::engine::Remote;
 
@@ -43,5 +45,6 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderGroupSync>();
     visitor.visit::<CoderRoleSync>();
     visitor.visit::<CoderOrganizationSync>();
+    visitor.visit::<CoderTemplateAccess>();
     visitor.visit::<CoderWorkspaceProxy>();
 }

@@ -8,7 +8,8 @@ use std::process::Command;
 
 use coder_operator::api::{
     CoderCustomRole, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization,
-    CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderWorkspaceProxy, NoteType, Object, annotation,
+    CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy, NoteType,
+    Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -250,6 +251,7 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderGroupSync::KIND => keeps_every_field::<CoderGroupSync>(&object),
             CoderRoleSync::KIND => keeps_every_field::<CoderRoleSync>(&object),
             CoderOrganizationSync::KIND => keeps_every_field::<CoderOrganizationSync>(&object),
+            CoderTemplateAccess::KIND => keeps_every_field::<CoderTemplateAccess>(&object),
             CoderWorkspaceProxy::KIND => keeps_every_field::<CoderWorkspaceProxy>(&object),
             other => panic!("there is no kind {other}"),
         }

@@ -333,6 +333,9 @@ async fn plan(name: &str) -> String {
     let (example, sim) = (read(name), coder(name).await);
     let connection = connect(&example.instance, &sim).await;
     history(name, connection.client()).await;
+    if name == "template-access" {
+        sim.create_template("default", "web");
+    }
     let mut text = format!("# What the operator does about examples/{name}.\n");
     for object in &example.objects {
         let reference = object.reference();

@@ -72,9 +72,11 @@ pub struct CustomRoleSpec {
     pub permissions: Option<BTreeMap<String, Vec<String>>>,
 }
 
+/// One value, as what is in it are rights.
 fn permissions_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "object",
+        "x-kubernetes-map-type": "atomic",
         "maxProperties": 64,
         "additionalProperties": {
             "type": "array",

@@ -42,6 +42,8 @@ pub enum NoteType {
     TokenNotIssued,
     /// A list or a map was managed and is not any more.
     Unmanaged,
+    /// People who are not there yet.
+    UsersPending,
 }
 
 impl NoteType {

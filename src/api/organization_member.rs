@@ -67,11 +67,12 @@ pub struct OrganizationMemberSpec {
     pub report_quota: bool,
 }
 
+/// One value, as what is in it are rights.
 fn roles_schema(_: &mut SchemaGenerator) -> Schema {
     json_schema!({
         "type": "array",
         "maxItems": 32,
-        "x-kubernetes-list-type": "set",
+        "x-kubernetes-list-type": "atomic",
         "items": rules::role_name_schema(),
         "x-kubernetes-validations": [{
             "rule": "!('organization-member' in self)",

@@ -31,10 +31,12 @@ pub struct SyncStatus {
     pub entries: BTreeMap<String, Vec<String>>,
 }
 
-/// The schema of a mapping whose targets are as `target` says.
+/// The schema of a mapping whose targets are as `target` says. One value: the one in Git wins, and an emptied one stays empty
+/// instead of going out of the spec.
 pub(super) fn mapping_schema(target: &Schema) -> Schema {
     json_schema!({
         "type": "object",
+        "x-kubernetes-map-type": "atomic",
         "maxProperties": 500,
         "additionalProperties": {
             "type": "array",

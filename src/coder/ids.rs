@@ -61,6 +61,8 @@ uuid_id! {
     GroupId;
     /// A user of the deployment.
     UserId;
+    /// A template of one organization.
+    TemplateId;
     /// A workspace proxy. The primary region is listed among the proxies with the deployment's id.
     ProxyId;
     /// A Coder deployment: the same for all its replicas, and for as long as its database lives.

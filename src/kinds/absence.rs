@@ -9,16 +9,29 @@ use crate::engine::{Cx, Error, Reason};
 use crate::lists::Members;
 use crate::mirror::{Collection, Interest};
 
+/// The roles in an organization that read all of its groups and members.
+const READERS: [&str; 3] = ["organization-admin", "organization-user-admin", "organization-auditor"];
+
 /// Absence from a list of the deployment or of an organization means absence.
 ///
 /// # Errors
 /// `Forbidden`, when the token might simply not see it.
 pub(super) async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, what: &str) -> Result<(), Error> {
+    believe_as(cx, organization, &READERS, what).await
+}
+
+/// The same, where these roles in the organization read the list.
+pub(super) async fn believe_as(
+    cx: &Cx<'_>,
+    organization: Option<OrganizationId>,
+    readers: &[&str],
+    what: &str,
+) -> Result<(), Error> {
     if reads_everything(&cx.connection) {
         return Ok(());
     }
     if let Some(organization) = organization
-        && administers(cx, organization).await?
+        && has_one_of(cx, organization, readers).await?
     {
         return Ok(());
     }
@@ -86,14 +99,13 @@ fn reads_everything(connection: &Connection) -> bool {
         .any(|role| roles.contains(&role.name.as_str()))
 }
 
-/// Whether the token's user has a role in that organization that reads all of its groups.
-async fn administers(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, Error> {
-    const ROLES: [&str; 3] = ["organization-admin", "organization-user-admin", "organization-auditor"];
+/// Whether the token's user has one of these roles in that organization.
+async fn has_one_of(cx: &Cx<'_>, organization: OrganizationId, roles: &[&str]) -> Result<bool, Error> {
     let me = cx.connection.user.id;
     match cx.list(&Members(organization), Interest::Item(me.to_string())).await {
         Ok(members) => Ok(members
             .get(&me.to_string())
-            .is_some_and(|member| member.roles.iter().any(|role| ROLES.contains(&role.as_str())))),
+            .is_some_and(|member| member.roles.iter().any(|role| roles.contains(&role.as_str())))),
         Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
         Err(error) => Err(error),
     }

@@ -196,6 +196,7 @@ impl Remote for CoderOrganizationMember {
             username: person.name.clone(),
             email: person.email.clone(),
             roles: sorted(answer),
+            is_suspended: observed.map_or(Some(person.is_suspended), |held| held.member.is_suspended),
         };
         cx.put(&list, member.clone());
         Ok(Observed {

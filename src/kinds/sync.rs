@@ -10,7 +10,6 @@ mod desired;
 mod kind;
 mod mapping;
 mod place;
-mod targets;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -198,7 +197,9 @@ impl<K: SyncKind> Remote for K {
             Place::Organization(Parent { moved, .. }) => moved.clone(),
             Place::Deployment(_) => None,
         };
-        let moved = place.into_iter().chain(desired.targets.moved_message(K::TARGETS));
+        let moved = place
+            .into_iter()
+            .chain(desired.targets.moved_message(MAPPING, K::TARGETS));
         let moved: Vec<String> = moved.collect();
         if !moved.is_empty() {
             note(NoteType::NameMoved, moved.join("; "));

@@ -1,7 +1,7 @@
 //! The members of an organization.
 
 use super::entry;
-use crate::coder::{self, AuditEntry, Client, OrganizationId, UserId};
+use crate::coder::{self, AuditEntry, Client, OrganizationId, UserId, UserStatus};
 use crate::mirror::{Collection, Concerned, Fields, Log, Snapshot};
 
 /// The members of an organization.
@@ -19,6 +19,8 @@ pub struct MemberItem {
     pub email: String,
     /// The roles in the organization, sorted.
     pub roles: Vec<String>,
+    /// Whether the user may not sign in; not known before v2.35.
+    pub is_suspended: Option<bool>,
 }
 
 impl Members {
@@ -65,6 +67,7 @@ impl Collection for Members {
                     username: member.username,
                     email: member.email,
                     roles,
+                    is_suspended: member.status.map(|status| status == UserStatus::Suspended),
                 }
             })
             .collect())

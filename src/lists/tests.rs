@@ -88,6 +88,7 @@ fn who_leaves_or_changes_shows_in_every_list_that_has_them() {
             username: String::new(),
             email: String::new(),
             roles: Vec::new(),
+            is_suspended: None,
         };
         vec![named(5), named(6)]
     };

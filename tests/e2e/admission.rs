@@ -13,6 +13,7 @@ mod organization;
 mod organization_member;
 mod sync;
 mod table;
+mod template_access;
 mod values;
 mod workspace_proxy;
 
@@ -82,6 +83,7 @@ fn every_rule_has_a_case() {
         organization::rules(),
         organization_member::rules(),
         sync::rules(),
+        template_access::rules(),
         workspace_proxy::rules(),
     ];
     let covered: Vec<Rule> = tables.into_iter().flatten().collect();

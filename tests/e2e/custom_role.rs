@@ -4,7 +4,7 @@ use coder_sim::Profile;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use coder_operator::api::{CoderCustomRole, CoderOrganizationMember};
+use coder_operator::api::{CoderCustomRole, CoderInstance, CoderOrganizationMember};
 
 use crate::support::{Coder, World, condition, message, ready, simulated_only, stalled, waiting};
 
@@ -160,7 +160,11 @@ async fn a_token_that_may_not_make_roles_is_said_to_be_too_weak_and_deletes_noth
         .await;
     world.wait("author", ready::<CoderCustomRole>).await;
     world.put_secret(world.ns(), "default-token", &[("token", &uma)]).await;
-    world.coder.looks(1).await;
+    let is_uma = |instance: &CoderInstance| {
+        let status = instance.status.as_ref();
+        status.and_then(|status| status.user.as_deref()) == Some("uma") && ready(instance)
+    };
+    world.wait("default", is_uma).await;
     world
         .apply::<CoderCustomRole>("author", spec(&json!({ "template": ["update"] })))
         .await;

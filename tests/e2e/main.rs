@@ -63,6 +63,7 @@ mod readiness;
 mod restart;
 mod restore;
 mod sync;
+mod template_access;
 mod tls;
 mod token;
 mod uninstall;

@@ -247,3 +247,32 @@ async fn members_go_before_their_organization_and_a_wave_of_all_becomes_ready() 
     world.gone::<CoderOrganization>("web").await;
     world.finish().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_emptied_list_takes_the_roles_and_a_missing_one_leaves_them_and_says_so() {
+    simulated_only!("users of fixed names");
+    let world = world("member-unmanaged", Profile::Main).await;
+    let one = json!({ "roles": ["organization-auditor"] });
+    world.apply::<CoderOrganizationMember>("ann", spec("ann", &one)).await;
+    world.wait("ann", ready::<CoderOrganizationMember>).await;
+    world
+        .apply::<CoderOrganizationMember>("ann", spec("ann", &json!({})))
+        .await;
+    let unmanaged = |object: &CoderOrganizationMember| condition(object, "Unmanaged").is_some() && ready(object);
+    let object = world.wait("ann", unmanaged).await;
+    assert!(message(&object, "Unmanaged").contains("apply roles: []"));
+    assert_eq!(roles(&world, "ann").await.unwrap(), ["organization-auditor"]);
+    world.apply::<CoderOrganizationMember>("ann", spec("ann", &one)).await;
+    let managed = |object: &CoderOrganizationMember| condition(object, "Unmanaged").is_none() && ready(object);
+    world.wait("ann", managed).await;
+    world
+        .apply::<CoderOrganizationMember>("ann", spec("ann", &json!({ "roles": [] })))
+        .await;
+    world
+        .until("the roles are gone", async || {
+            roles(&world, "ann").await.unwrap().is_empty()
+        })
+        .await;
+    world.wait("ann", managed).await;
+    world.finish().await;
+}

@@ -173,8 +173,24 @@ async fn a_mapping_that_is_named_no_more_stays_and_is_said_until_it_is_emptied()
         spec
     };
     let mapping = json!({ "mapping": { "admins": ["organization-admin"] } });
-    world.apply::<CoderRoleSync>("platform", spec(mapping)).await;
+    world.apply::<CoderRoleSync>("platform", spec(mapping.clone())).await;
     world.wait("platform", ready::<CoderRoleSync>).await;
+    world
+        .apply::<CoderRoleSync>("platform", spec(json!({ "mapping": {} })))
+        .await;
+    world
+        .until("an emptied mapping is emptied", async || {
+            world.coder.get(&settings).await["mapping"]["admins"]
+                .as_array()
+                .is_none_or(Vec::is_empty)
+        })
+        .await;
+    world.apply::<CoderRoleSync>("platform", spec(mapping)).await;
+    world
+        .until("it is mapped again", async || {
+            world.coder.get(&settings).await["mapping"]["admins"].is_array()
+        })
+        .await;
     world.apply::<CoderRoleSync>("platform", spec(json!({}))).await;
     let unmanaged = |object: &CoderRoleSync| condition(object, "Unmanaged").is_some() && ready(object);
     world.wait("platform", unmanaged).await;

@@ -269,6 +269,7 @@ fn member(id: u128, name: &str) -> MemberItem {
         username: name.into(),
         email: format!("{name}@example.com"),
         roles: Vec::new(),
+        is_suspended: None,
     }
 }
 

@@ -11,6 +11,7 @@ pub(super) struct Person {
     pub(super) id: UserId,
     pub(super) name: String,
     pub(super) email: String,
+    pub(super) is_suspended: bool,
     /// It is the token's own user.
     pub(super) own: bool,
     pub(super) idp: Idp,
@@ -57,6 +58,7 @@ impl Person {
             id: user.id,
             name: user.username,
             email: user.email,
+            is_suspended: user.is_suspended,
             moved,
         })
     }

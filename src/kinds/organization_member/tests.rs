@@ -19,6 +19,7 @@ fn bare() -> Desired {
             id: Uuid::from_u128(2).into(),
             name: "ann".into(),
             email: "ann@example.com".into(),
+            is_suspended: false,
             own: false,
             idp: Idp::default(),
             moved: None,
@@ -37,6 +38,7 @@ fn observed(roles: impl IntoIterator<Item = String>) -> Observed {
             username: "ann".into(),
             email: "ann@example.com".into(),
             roles: roles.into_iter().collect(),
+            is_suspended: None,
         },
         quota: None,
     }

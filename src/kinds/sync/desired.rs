@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 use super::kind::SyncKind;
 use super::mapping::{Wanted, from_texts};
 use super::place::{Place, organizations};
-use super::targets::{Targets, There};
 use crate::api::{ObjectStatus, Policy};
 use crate::coder::IdpSync;
 use crate::engine::{Cx, Error};
 use crate::kinds::parent::parent;
+use crate::kinds::targets::{Targets, There};
 
 /// What shall be.
 #[derive(Clone, Debug)]

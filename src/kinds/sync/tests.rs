@@ -74,7 +74,7 @@ fn bare<S: IdpSync>() -> Desired<S> {
         settings: S::initial(),
         managed: Vec::new(),
         mapping: None,
-        targets: targets::Targets::default(),
+        targets: crate::kinds::targets::Targets::default(),
         names: BTreeMap::new(),
         organizations: Vec::new(),
         effective: true,

@@ -68,6 +68,11 @@ async fn kubectl_knows_short_names_category_and_columns() {
             "cos",
             &["Field", "Claims", "Ready", "Reason", "Age"],
         ),
+        (
+            "codertemplateaccesses",
+            "cta",
+            &["Template", "Organization", "Users", "Groups", "Ready", "Reason", "Age"],
+        ),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

@@ -257,6 +257,7 @@ pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
         "CoderGroup" | "CoderCustomRole" => json!({"organization": "default"}),
         "CoderOrganizationMember" => json!({"organization": "default", "user": "ann"}),
         "CoderGroupSync" | "CoderRoleSync" => json!({"organization": "default", "field": "claim"}),
+        "CoderTemplateAccess" => json!({"organization": "default", "template": "web", "groups": {}}),
         "CoderOrganizationSync" => json!({"field": "claim"}),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),
         "CoderWorkspaceProxy" => json!({

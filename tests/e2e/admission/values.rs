@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 30] = [
+    let refused: [(&str, Value, &str, &str); 31] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -138,6 +138,12 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"user": null}),
             "spec.user",
             "Required value",
+        ),
+        (
+            "CoderTemplateAccess",
+            json!({"users": {"ann": "Owner"}}),
+            "spec.users.ann",
+            "\"Admin\"",
         ),
         (
             "CoderRoleSync",

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync,
+    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess,
 };
 
 use super::Subject;
@@ -191,5 +191,58 @@ impl Subject for OrganizationSync {
 
     async fn tamper(world: &World) {
         sync_by_hand(world, "/settings/idpsync/organization").await;
+    }
+}
+
+pub(super) struct TemplateAccess;
+
+async fn access_path(world: &World) -> String {
+    let templates = world.coder.get(&in_platform(world, "templates").await).await;
+    format!("/templates/{}/acl", templates[0]["id"].as_str().unwrap())
+}
+
+impl Subject for TemplateAccess {
+    type Kind = CoderTemplateAccess;
+    const WORD: &'static str = "template-access";
+    const STANDS: bool = true;
+
+    fn spec() -> Value {
+        json!({
+            "organization": "platform", "template": "web",
+            "users": { "ann": "Admin" }, "groups": { "backend": "Use" },
+        })
+    }
+
+    async fn prepare(world: &World) {
+        let sim = world.coder.sim();
+        sim.create_organization("platform");
+        sim.create_group("platform", "backend");
+        sim.create_template("platform", "web");
+        let joined = in_platform(world, "members/ann").await;
+        world.coder.change(Method::POST, &joined, json!({})).await;
+    }
+
+    async fn held(world: &World) -> Value {
+        let access = world.coder.get(&access_path(world).await).await;
+        let roles = |list: &str, name: &str| -> Value {
+            let entries = access[list].as_array().unwrap().iter();
+            let roles = entries.map(|one| (one[name].as_str().unwrap().to_owned(), one["role"].clone()));
+            Value::Object(roles.collect())
+        };
+        json!([roles("users", "username"), roles("group", "name")])
+    }
+
+    async fn tamper(world: &World) {
+        let platform = world.coder.organization("platform").await.unwrap()["id"].clone();
+        let mut everyone = serde_json::Map::new();
+        everyone.insert(platform.as_str().unwrap().to_owned(), json!("use"));
+        let path = access_path(world).await;
+        let opened = json!({ "group_perms": everyone });
+        world.coder.change(Method::PATCH, &path, opened).await;
+    }
+
+    /// Nobody is let in, or kept out, because a custom resource goes.
+    fn left(_: Value, declared: Value) -> Value {
+        declared
     }
 }

@@ -1,10 +1,10 @@
-//! What the names in a mapping mean. A name goes on to mean what it led to for as long as that exists: who is put somewhere by
-//! their claims must not be put elsewhere because a name moved.
+//! What the names in a map of the spec mean. A name goes on to mean what it led to for as long as that exists: rights must
+//! not go elsewhere because a name moved.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Display;
 
-use crate::kinds::field::few;
+use super::field::few;
 
 /// So many names are remembered; of more, each is looked up anew.
 const REMEMBERED: usize = 1000;
@@ -34,11 +34,12 @@ impl<T> Default for Targets<T> {
     }
 }
 
-/// Everything that claims can be mapped to, with each of its names.
+/// Everything that can be named, with each of its names.
 pub(super) struct There<'a, T> {
     by_id: HashMap<String, (&'a T, &'a str)>,
     by_name: HashMap<String, Vec<(&'a T, &'a str)>>,
     is_called: fn(&str, &str) -> bool,
+    inherits: bool,
 }
 
 impl<'a, T: Display> There<'a, T> {
@@ -54,6 +55,15 @@ impl<'a, T: Display> There<'a, T> {
             by_id,
             by_name,
             is_called,
+            inherits: true,
+        }
+    }
+
+    /// They are people: nobody comes into the place of who is gone by being called the same.
+    pub(super) fn of_people(self) -> Self {
+        Self {
+            inherits: false,
+            ..self
         }
     }
 
@@ -98,8 +108,15 @@ impl<T: Clone + Display> Targets<T> {
             return;
         }
         let bearer = there.named(name);
-        let remembered = self.ids.get(name).and_then(|id| there.by_id.get(id));
+        let known = self.ids.get(name);
+        let remembered = known.and_then(|id| there.by_id.get(id));
         let target = match (remembered, bearer) {
+            (None, Some(_)) if known.is_some() && !there.inherits => {
+                let gone =
+                    format!("{name} is not there any more, and who has the name now is somebody else and gets nothing");
+                self.moved.push(gone);
+                return;
+            }
             // One that is gone is nobody's any more: whoever made another one of its name meant it to take the place.
             (None, None) => return,
             (None, Some(bearer)) => bearer,
@@ -130,12 +147,12 @@ impl<T: Clone + Display> Targets<T> {
         self.found.get(name).cloned()
     }
 
-    /// What to say of names that lead to something else by now; `what` is what they name.
-    pub(super) fn moved_message(&self, what: &str) -> Option<String> {
+    /// What to say of names that lead to something else by now; `field` is where they are, `what` is what they name.
+    pub(super) fn moved_message(&self, field: &str, what: &str) -> Option<String> {
         let moved = (!self.moved.is_empty()).then(|| few(&self.moved))?;
         Some(format!(
-            "mapping keeps to the {what} that it named at first: {moved}; name them as they are called now, or by id (a name \
-             that is taken out of the mapping and put in again means what has it then)"
+            "{field} keeps to the {what} that it named at first: {moved}; name them as they are called now, or by id (a name \
+             that is taken out of {field} and put in again means what has it then)"
         ))
     }
 }
@@ -159,7 +176,7 @@ mod tests {
     #[test]
     fn a_name_means_what_it_led_to_for_as_long_as_that_exists() {
         let memory = look("ops", &BTreeMap::new(), &[(1, "ops")]).ids;
-        let said = |targets: &Targets<String>| targets.moved_message("groups").unwrap_or_default();
+        let said = |targets: &Targets<String>| targets.moved_message("mapping", "groups").unwrap_or_default();
         let renamed = look("ops", &memory, &[(1, "operations")]);
         assert_eq!(renamed.get("ops"), Some(id(1)));
         assert!(
@@ -181,11 +198,27 @@ mod tests {
     }
 
     #[test]
+    fn nobody_inherits_from_a_person_by_name() {
+        let of = |memory: &BTreeMap<String, String>, there: &[(String, String)]| {
+            let there = There::new(there, |name, asked| name == asked).of_people();
+            Targets::of(["ann".to_owned()].iter(), memory, &there)
+        };
+        let memory = of(&BTreeMap::new(), &[(id(1), "ann".to_owned())]).ids;
+        let gone = of(&memory, &[(id(2), "ann".to_owned())]);
+        assert_eq!(gone.get("ann"), None);
+        assert!(gone.moved_message("users", "people").unwrap().contains("somebody else"));
+        assert_eq!(of(&memory, &[]).ids, memory, "and comes back as the same");
+    }
+
+    #[test]
     fn a_second_name_is_no_move() {
         let there = [(1, "platform"), (1, "default")];
         let first = look("default", &BTreeMap::new(), &there);
         let again = look("default", &first.ids, &there);
-        assert_eq!((again.get("default"), again.moved_message("x")), (Some(id(1)), None));
+        assert_eq!(
+            (again.get("default"), again.moved_message("mapping", "x")),
+            (Some(id(1)), None)
+        );
     }
 
     #[test]
