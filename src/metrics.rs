@@ -1,5 +1,7 @@
 //! Numbers for Prometheus. Labels are kinds, reasons, path templates: never names of objects.
 
+pub mod catalog;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -12,7 +14,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Metric, Registry};
 
 use crate::coder::{self, BreakerState, CallInfo, Class};
 use crate::mirror;
@@ -81,26 +83,10 @@ impl FeedNumbers {
             fallbacks: Counter::default(),
             lag: seconds(),
         };
-        registry.register(
-            "feed_entries",
-            "Entries of the audit log that were read",
-            numbers.entries.clone(),
-        );
-        registry.register(
-            "feed_wakes",
-            "What was looked at again because of the audit log",
-            numbers.touches.clone(),
-        );
-        registry.register(
-            "feed_fallbacks",
-            "How often the sweeps took over from the audit log",
-            numbers.fallbacks.clone(),
-        );
-        registry.register(
-            "feed_lag_seconds",
-            "Age of the newest entry when it was handled",
-            numbers.lag.clone(),
-        );
+        register(registry, "feed_entries", numbers.entries.clone());
+        register(registry, "feed_wakes", numbers.touches.clone());
+        register(registry, "feed_fallbacks", numbers.fallbacks.clone());
+        register(registry, "feed_lag_seconds", numbers.lag.clone());
         numbers
     }
 }
@@ -120,51 +106,23 @@ impl Metrics {
     pub fn new() -> Arc<Self> {
         let mut registry = Registry::with_prefix(PREFIX);
         let passes = Family::default();
-        registry.register(
-            "passes",
-            "Reconcile passes by kind and outcome (a reason, or InSync)",
-            passes.clone(),
-        );
+        register(&mut registry, "passes", passes.clone());
         let pass_seconds = Family::new_with_constructor(seconds as fn() -> Histogram);
-        registry.register("pass_duration_seconds", "Time a pass took", pass_seconds.clone());
+        register(&mut registry, "pass_duration_seconds", pass_seconds.clone());
         let (waiting, running) = (Gauge::<i64>::default(), Gauge::<i64>::default());
-        registry.register(
-            "objects_waiting",
-            "Objects whose pass waits for its turn",
-            waiting.clone(),
-        );
-        registry.register("passes_running", "Passes under way", running.clone());
+        register(&mut registry, "objects_waiting", waiting.clone());
+        register(&mut registry, "passes_running", running.clone());
         let calls = Family::default();
-        registry.register(
-            "coder_calls",
-            "Calls to Coder by path template and status",
-            calls.clone(),
-        );
+        register(&mut registry, "coder_calls", calls.clone());
         let drifts = Family::default();
-        registry.register(
-            "drifts",
-            "Changes made behind the operator's back that it found",
-            drifts.clone(),
-        );
+        register(&mut registry, "drifts", drifts.clone());
         let drift_repeats = Family::default();
-        registry.register(
-            "drift_repeats",
-            "Fights: objects of which a field was set back after the same author more than 3 times within an hour",
-            drift_repeats.clone(),
-        );
+        register(&mut registry, "drift_repeats", drift_repeats.clone());
         let unreadable = Family::default();
-        registry.register(
-            "unreadable_objects",
-            "Custom resources that could not be read",
-            unreadable.clone(),
-        );
+        register(&mut registry, "unreadable_objects", unreadable.clone());
         let feed = FeedNumbers::register(&mut registry);
         let lists = Family::default();
-        registry.register(
-            "lists",
-            "List calls of the mirror by collection and outcome",
-            lists.clone(),
-        );
+        register(&mut registry, "lists", lists.clone());
         let scrape = Arc::new(Scrape::default());
         registry.register_collector(Box::new(ScrapeCollector(Arc::clone(&scrape))));
         Arc::new(Self {
@@ -292,14 +250,14 @@ impl Samples {
 
     /// One more custom resource of that kind, with these conditions.
     pub fn object(&mut self, kind: &'static str, conditions: &[Condition]) {
-        self.add("objects", "Custom resources by kind", vec![("kind", kind.to_owned())]);
+        self.add("objects", catalog::help("objects"), vec![("kind", kind.to_owned())]);
         for condition in conditions {
             let labels = vec![
                 ("kind", kind.to_owned()),
                 ("condition", condition.type_.clone()),
                 ("status", condition.status.clone()),
             ];
-            self.add("object_conditions", "Custom resources by kind and condition", labels);
+            self.add("object_conditions", catalog::help("object_conditions"), labels);
         }
     }
 
@@ -318,7 +276,7 @@ impl Samples {
     pub fn breaker(&mut self, state: BreakerState) {
         let open = if state == BreakerState::Open { 1.0 } else { 0.0 };
         *self
-            .gauge("breakers_open", "Deployments that do not answer")
+            .gauge("breakers_open", catalog::help("breakers_open"))
             .entry(Vec::new())
             .or_default() += open;
     }
@@ -341,7 +299,7 @@ impl Collector for ScrapeCollector {
         let mut samples = Samples::default();
         for (collection, at) in lock(&self.0.fetched).iter() {
             let labels = vec![("collection", (*collection).to_owned())];
-            let help = "Time since a collection of that name was last listed";
+            let help = catalog::help("snapshot_age_seconds");
             samples.set("snapshot_age_seconds", help, labels, at.elapsed().as_secs_f64());
         }
         for source in lock(&self.0.sources).iter() {
@@ -360,6 +318,10 @@ impl Collector for ScrapeCollector {
         }
         Ok(())
     }
+}
+
+fn register(registry: &mut Registry, name: &'static str, metric: impl Metric) {
+    registry.register(name, catalog::help(name), metric);
 }
 
 /// From 1 ms to about a minute.

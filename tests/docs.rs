@@ -20,12 +20,14 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Name and text of the README and everything in docs/.
+/// Name and text of the READMEs and everything in docs/.
 fn documents() -> Vec<(PathBuf, String)> {
-    let folder = std::fs::read_dir(root().join("docs")).unwrap();
-    let mut paths: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    let folder = |name: &str| std::fs::read_dir(root().join(name)).unwrap();
+    let entries = folder("docs").chain(folder("docs/runbooks"));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.push(root().join("README.md"));
+    paths.push(root().join("charts/coder-operator/README.md"));
     paths
         .into_iter()
         .map(|path| {

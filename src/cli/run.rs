@@ -114,7 +114,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
     let mut coverage = metadata(&engine, &secrets);
     let workers = workers(&engine, &namespaces);
     coverage.extend(workers.iter().map(|worker| worker.coverage.clone()));
-    measure(&engine.metrics, coverage.clone());
+    measure(&engine, coverage.clone());
     let serving = CancellationToken::new();
     let address = server::serve(options.listen, coverage, Arc::clone(&engine.metrics), serving.clone()).await?;
     tracing::info!(%address, identity, version = env!("CARGO_PKG_VERSION"), "serving probes and metrics");
@@ -187,9 +187,17 @@ fn engine(client: Client, identity: &str, leadership: Leadership) -> (Arc<Engine
     (Arc::new(engine), woken)
 }
 
-/// Counts what cannot be listed whenever somebody asks for the metrics.
-fn measure(metrics: &Metrics, coverage: Vec<Coverage>) {
-    metrics.at_scrape(move |samples| {
+/// Says who leads and counts what cannot be listed whenever somebody asks for the metrics.
+fn measure(engine: &Engine, coverage: Vec<Coverage>) {
+    let leadership = engine.leadership.clone();
+    engine.metrics.at_scrape(move |samples| {
+        let leads = if leadership.leads() { 1.0 } else { 0.0 };
+        samples.set(
+            "leader",
+            "Whether this replica leads, and so may write",
+            Vec::new(),
+            leads,
+        );
         for coverage in &coverage {
             let failing = coverage.missing().into_iter().filter(|missing| missing.cause.is_some());
             let count = u32::try_from(failing.count()).unwrap_or(u32::MAX);

@@ -10,6 +10,7 @@
 )]
 
 mod admission;
+mod alerts;
 mod matrix;
 mod release;
 mod support;

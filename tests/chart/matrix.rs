@@ -118,6 +118,8 @@ fn surroundings() -> Vec<(&'static str, Value)> {
                     "relabelings": [{ "action": "labeldrop", "regex": "pod" }],
                     "metricRelabelings": [{ "action": "labeldrop", "regex": "pod" }],
                 },
+                "prometheusRule": { "enabled": true, "labels": { "release": "prometheus" } },
+                "dashboard": { "enabled": true },
             } }),
         ),
         (

@@ -1,10 +1,13 @@
 //! What an operator of the operator sees: metrics, log, events.
 
+use std::collections::BTreeMap;
+
 use coder_sim::Profile;
 use coder_sim::license::{LicenseSpec, mint};
 use serde_json::{Value, json};
 
 use coder_operator::api::{CoderGroup, CoderLicense, CoderWorkspaceProxy};
+use coder_operator::metrics::catalog;
 
 use crate::support::{Coder, World, ready, simulated_only};
 
@@ -45,7 +48,63 @@ async fn the_promised_metrics_are_there_and_name_no_object() {
     let (_, text) = world.operator.http("/metrics").await;
     assert!(!text.contains("conspicuous") && !text.contains(world.ns()), "{text}");
     assert!(text.ends_with("# EOF\n"), "OpenMetrics text ends so");
+    is_as_described(&text);
     world.finish().await;
+}
+
+/// Each number is in the catalog, from which the documents are made, with its type, labels and meaning; and all are there but those that
+/// nothing here moves.
+fn is_as_described(text: &str) {
+    const UNMOVED: [&str; 4] = [
+        "drifts",
+        "drift_repeats",
+        "unreadable_objects",
+        "token_expiry_timestamp_seconds",
+    ];
+    let word = |line: &str, begin: &str| -> Option<(String, String)> {
+        let (name, rest) = line.strip_prefix(begin)?.split_once(' ')?;
+        Some((name.to_owned(), rest.to_owned()))
+    };
+    let help: BTreeMap<_, _> = text
+        .lines()
+        .filter_map(|line| word(line, "# HELP coder_operator_"))
+        .collect();
+    let types: BTreeMap<_, _> = text
+        .lines()
+        .filter_map(|line| word(line, "# TYPE coder_operator_"))
+        .collect();
+    for (name, said) in &help {
+        let described = catalog::ALL
+            .iter()
+            .find(|it| it.name == name)
+            .unwrap_or_else(|| panic!("{name} is in no document"));
+        // The library ends each with a full stop.
+        assert_eq!(said.trim_end_matches('.'), described.help, "{name}");
+        let type_: &str = described.type_.into();
+        assert_eq!(types[name], type_, "{name}");
+        let shown = format!("coder_operator_{name}");
+        for line in text.lines().filter(|line| {
+            line.strip_prefix(&shown)
+                .is_some_and(|rest| rest.starts_with(['{', ' ', '_']))
+        }) {
+            let Some((sample, labels)) = line.split_once('{') else {
+                continue;
+            };
+            let parts = ["", "_total", "_bucket", "_sum", "_count"].map(|part| format!("{shown}{part}"));
+            if !parts.contains(&sample.to_owned()) {
+                continue;
+            }
+            let labels = labels.split("\",").filter_map(|label| Some(label.split_once("=\"")?.0));
+            let labels: Vec<&str> = labels.filter(|label| *label != "le").collect();
+            assert_eq!(labels, described.labels, "{line}");
+        }
+    }
+    let missing = catalog::ALL
+        .iter()
+        .filter(|it| !help.contains_key(it.name))
+        .map(|it| it.name);
+    let missing: Vec<&str> = missing.filter(|name| !UNMOVED.contains(name)).collect();
+    assert!(missing.is_empty(), "{missing:?} are promised");
 }
 
 #[tokio::test(flavor = "multi_thread")]

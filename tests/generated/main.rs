@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic)]
 
 mod argocd;
+mod metrics;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,6 +37,13 @@ fn files() -> BTreeMap<String, String> {
         files.insert(format!("{CHART}/files/rbac/{name}"), text);
     }
     files.insert(format!("{CHART}/files/argocd-cm.yaml"), argocd::config_map());
+    let guide = "docs/user-guide.md".to_owned();
+    let text = with_part(&read(&guide), "metrics", &metrics::table());
+    files.insert(guide, text);
+    let runbooks = "docs/runbooks/README.md".to_owned();
+    let text = with_part(&read(&runbooks), "alerts", &metrics::alerts());
+    files.insert(runbooks, text);
+    files.insert(format!("{CHART}/files/dashboard.json"), metrics::dashboard());
     let readme = format!("{CHART}/README.md");
     let table = values::table(&read(&format!("{CHART}/values.yaml")));
     let text = with_part(&read(&readme), "values", &table);
