@@ -27,6 +27,7 @@ fn documents() -> Vec<(PathBuf, String)> {
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
     paths.retain(|path| path.extension().is_some_and(|extension| extension == "md"));
     paths.push(root().join("README.md"));
+    paths.push(root().join("SECURITY.md"));
     paths.push(root().join("charts/coder-operator/README.md"));
     paths
         .into_iter()
@@ -151,6 +152,8 @@ fn every_guarantee_and_every_limit_names_a_test_that_shows_it() {
     for heading in ["## Calls to Coder", "## What is known of Coder", "## In Kubernetes"] {
         all.extend(rows(&limits, heading));
     }
+    let threats = read("threat-model.md");
+    all.extend(rows(&threats, "## Questions and answers"));
     let shows = |row: &&str| {
         let shown_by = row.trim_end_matches('|').rsplit('|').next().unwrap();
         files_with_names(shown_by).iter().any(|(file, names)| {

@@ -1,4 +1,5 @@
-//! The Helm chart, with Helm itself and a real kube-apiserver. Pods do not run there; everything else of a release does.
+//! What is delivered: the Helm chart, with Helm itself and a real kube-apiserver (pods do not run there; everything else of a
+//! release does), its alerts, and the workflows that release it.
 
 #![cfg(test)]
 #![allow(
@@ -15,3 +16,4 @@ mod matrix;
 mod release;
 mod support;
 mod templates;
+mod workflows;

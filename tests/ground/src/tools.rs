@@ -128,8 +128,20 @@ pub static PROMTOOL: Tool = Tool {
     linker_flags: |_| String::new(),
 };
 
+/// Checks workflows of GitHub.
+pub static ACTIONLINT: Tool = Tool {
+    name: "actionlint",
+    pinned_in: "actionlint",
+    package: "github.com/rhysd/actionlint/cmd/actionlint",
+    module: "github.com/rhysd/actionlint",
+    is_asset: false,
+    takes: "seconds",
+    tags: &[],
+    linker_flags: |_| String::new(),
+};
+
 /// What checks the delivery.
-pub static DELIVERY: [&Tool; 4] = [&HELM, &HELM_UNITTEST, &GITOPS, &PROMTOOL];
+pub static DELIVERY: [&Tool; 5] = [&HELM, &HELM_UNITTEST, &GITOPS, &PROMTOOL, &ACTIONLINT];
 
 /// What a control plane needs.
 pub static ALL: [&Tool; 3] = [&ETCD, &KUBE_APISERVER, &KUBE_CONTROLLER_MANAGER];
