@@ -248,7 +248,13 @@ impl Mirror {
 
     /// Somebody changed that.
     pub fn attribute(&self, touch: &Touch, author: Author) {
-        lock(&self.authors).note(&touch.collection, touch.item.as_deref(), author);
+        let (collection, item) = (&touch.collection, touch.item.as_deref());
+        let mut authors = lock(&self.authors);
+        if touch.unseen {
+            authors.note_unseen(collection, item, author);
+        } else {
+            authors.note(collection, item, author);
+        }
     }
 
     /// Who changed any of these items, by collection and item, as far as a feed said so lately.

@@ -185,7 +185,7 @@ impl Client {
             user_agent,
             bypass: AtomicBool::new(bypass_rate_limit),
             max_body: max_body_bytes,
-            bodies,
+            bodies: bodies.for_client(),
             reach: Reach::default(),
             patience: Patience::new(call_timeout),
             hangs: Hangs::new(breaker.clone()),

@@ -325,6 +325,11 @@ impl Inner {
         let mut body = Vec::new();
         let mut left = LONGEST.max(self.patience.usual());
         loop {
+            // Who answers slowly does not keep others from being read.
+            let wanted = self.bodies.is_wanted_since(place);
+            if wanted.is_some_and(|since| since.elapsed() >= self.patience.usual()) {
+                return Err(Error::Timeout { call });
+            }
             let began = Instant::now();
             let chunk = tokio::time::timeout(left.min(self.patience.usual()), response.chunk()).await;
             left = left.saturating_sub(began.elapsed());

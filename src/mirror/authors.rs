@@ -73,20 +73,34 @@ type Key = (String, Option<String>);
 impl Authors {
     /// It was learned now.
     pub(super) fn note(&mut self, collection: &str, item: Option<&str>, author: Author) {
-        let now = Instant::now();
-        if self.tidied.is_none_or(|last| now.duration_since(last) >= TIDY) {
-            self.forget_before(author.at - REMEMBERED);
-            self.tidied = Some(now);
-        }
+        self.tidy(author.at);
         let key = (collection.to_owned(), item.map(str::to_owned));
-        if self.by_item.len() >= ITEMS && !self.by_item.contains_key(&key) {
-            return;
+        if self.by_item.len() < ITEMS || self.by_item.contains_key(&key) {
+            self.push(key, author);
         }
+    }
+
+    /// The same of what no list shows: it is known from here alone, and kept however much else there is.
+    pub(super) fn note_unseen(&mut self, collection: &str, item: Option<&str>, author: Author) {
+        self.tidy(author.at);
+        self.push((collection.to_owned(), item.map(str::to_owned)), author);
+    }
+
+    fn push(&mut self, key: Key, author: Author) {
         let authors = self.by_item.entry(key).or_default();
         if authors.len() == OF_ONE_ITEM {
             authors.pop_front();
         }
-        authors.push_back((now, author));
+        authors.push_back((Instant::now(), author));
+    }
+
+    /// Forgets what is too old by the time of the newest.
+    fn tidy(&mut self, newest: Timestamp) {
+        let now = Instant::now();
+        if self.tidied.is_none_or(|last| now.duration_since(last) >= TIDY) {
+            self.forget_before(newest - REMEMBERED);
+            self.tidied = Some(now);
+        }
     }
 
     /// Those of any of these items.
@@ -170,5 +184,8 @@ mod tests {
             authors.note("groups", Some(&item.to_string()), author("ann", 5));
         }
         assert_eq!(authors.by_item.len(), ITEMS);
+        authors.note_unseen("workspace_proxies", Some("paris"), author("bob", 5));
+        let of_paris = authors.of(&[("workspace_proxies".to_owned(), "paris".to_owned())]);
+        assert_eq!(of_paris.len(), 1, "no list shows it");
     }
 }

@@ -29,6 +29,8 @@ const DEEP_PAGES: usize = 2 * PAGES;
 const REFUSED: Duration = Duration::from_mins(1);
 /// How rarely what is refused again and again is asked for.
 const REFUSED_LONGEST: Duration = Duration::from_mins(16);
+/// Who did what nobody is named for.
+const SOMEBODY: &str = "somebody";
 /// A poll is followed by a pause this many times as long, so that a slow server is not kept busy by them.
 const SHARE: u32 = 19;
 
@@ -211,9 +213,11 @@ impl Reader {
         let mut touches = Vec::new();
         for entry in new.iter().filter(|entry| !entry.is_refused()) {
             for touch in self.feed.meaning.touches(mirror, entry) {
-                if let Some(user) = &entry.user {
+                let user = entry.user.as_ref().map(|user| user.username.clone());
+                // What no list shows is known from here alone, whoever did it.
+                if let Some(name) = user.or_else(|| touch.unseen.then(|| SOMEBODY.to_owned())) {
                     let author = Author {
-                        name: user.username.clone(),
+                        name,
                         at: entry.time,
                         fields: touch.fields.clone(),
                     };

@@ -3,6 +3,7 @@
 use futures::StreamExt;
 
 use super::*;
+use crate::coder::bodies::Bodies;
 
 /// Says nothing for so long, as often as that.
 fn slow(times: usize, time: Duration) -> Router {
@@ -124,5 +125,60 @@ async fn large_answers_wait_for_room_and_all_arrive() {
     let lists = (0..8).map(|_| client.list_organizations());
     for list in futures::future::join_all(lists).await {
         assert!(list.unwrap().is_empty());
+    }
+}
+
+/// A list that begins at once, is large, and then comes byte by byte.
+async fn dripping() -> String {
+    let drip = || {
+        let begin = Bytes::from(format!("[{}", " ".repeat(2 << 20)));
+        let bytes = futures::stream::unfold(Some(begin), |next| async move {
+            if next.is_none() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            let part = next.unwrap_or_else(|| Bytes::from_static(b" "));
+            Some((Ok::<_, Infallible>(part), None))
+        });
+        async move { ([("content-type", "application/json")], Body::from_stream(bytes)) }
+    };
+    serve(Router::new().fallback(any(drip))).await
+}
+
+#[tokio::test]
+async fn who_answers_byte_by_byte_keeps_nobody_else_from_being_read() {
+    let bodies = Bodies::default();
+    let patient = |url: &str, bodies: &Bodies| {
+        let config = Config {
+            call_timeout: Duration::from_millis(400),
+            bodies: bodies.clone(),
+            ..config(url)
+        };
+        Client::new(config).unwrap()
+    };
+    let slow: Vec<Client> = [dripping().await, dripping().await]
+        .iter()
+        .map(|url| patient(url, &bodies))
+        .collect();
+    let lists: Vec<_> = slow
+        .into_iter()
+        .map(|client| tokio::spawn(async move { client.list_organizations().await }))
+        .collect();
+    tokio::time::timeout(Duration::from_secs(20), async {
+        while bodies.free() > 0 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await
+    .expect("both places are taken");
+    let large = format!("[{}]", " ".repeat(3 << 20));
+    let router = Router::new().fallback(any(move || {
+        let large = large.clone();
+        async move { ([("content-type", "application/json")], large) }
+    }));
+    let client = patient(&serve(router).await, &bodies);
+    let read = tokio::time::timeout(Duration::from_secs(20), client.list_organizations()).await;
+    assert!(read.expect("it gets a place").unwrap().is_empty());
+    for list in lists {
+        list.abort();
     }
 }
