@@ -20,7 +20,9 @@ pub mod note;
 pub mod organization;
 pub mod organization_member;
 pub mod organization_sync;
+pub mod provisioner_key;
 pub mod role_sync;
+pub mod rotation;
 pub mod rules;
 pub mod status;
 pub mod sync;
@@ -44,7 +46,9 @@ pub use note::NoteType;
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use organization_member::{CoderOrganizationMember, MemberQuota, OrganizationMemberSpec, OrganizationMemberStatus};
 pub use organization_sync::{CoderOrganizationSync, OrganizationSyncSpec, OrganizationSyncStatus};
+pub use provisioner_key::{CoderProvisionerKey, ProvisionerKeySpec, ProvisionerKeyStatus};
 pub use role_sync::{CoderRoleSync, RoleSyncSpec, RoleSyncStatus};
+pub use rotation::{PreviousCredential, Rotation};
 pub use status::{CommonStatus, Origin, PendingCreation};
 pub use sync::SyncStatus;
 pub use template_access::{CoderTemplateAccess, TemplateAccessSpec, TemplateAccessStatus, TemplateRole};
@@ -57,7 +61,7 @@ pub const GROUP: &str = "coder-operator.dev";
 pub mod annotation {
     /// Look at the object now. The handled value goes to `status.lastHandledReconcileAt`.
     pub const RECONCILE_AT: &str = "coder-operator.dev/reconcile-at";
-    /// Issue a new secret (workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
+    /// Issue a new secret (provisioner key: a new key; workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
     pub const ROTATE: &str = "coder-operator.dev/rotate";
     /// What the operator notes of an object before its first status, in one write with the finalizer: the beginning of its
     /// status. It means nothing as soon as there is a status, and nothing on a copy.

@@ -63,7 +63,10 @@ pub use error::{Call, Error};
 pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
 pub use idp_sync::{IdpSync, SyncMapping};
-pub use ids::{DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProxyId, TemplateId, UserId};
+pub use ids::{
+    DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProvisionerKeyId, ProxyId, TemplateId,
+    UserId,
+};
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
 pub use observer::{CallInfo, Observer};
@@ -72,7 +75,7 @@ pub use organization_member::{OrganizationMember, Quota};
 pub use organization_sync::OrganizationSyncSettings;
 pub use path::Method;
 use path::Path;
-pub use provisioner_key::ProvisionerKey;
+pub use provisioner_key::{CreateProvisionerKey, ProvisionerKey, ProvisionerKeyDaemons};
 pub use role::{CustomRole, OrganizationRole, Permission};
 pub use role_sync::RoleSyncSettings;
 pub use template::{Template, TemplateAccess, TemplateRole, UpdateTemplateAccess};

@@ -9,6 +9,7 @@ pub mod custom_role;
 mod field;
 pub mod group;
 pub mod group_sync;
+pub mod issued;
 pub mod license;
 pub mod organization;
 pub mod organization_member;
@@ -16,6 +17,7 @@ pub mod organization_sync;
 mod parent;
 #[cfg(test)]
 mod properties;
+pub mod provisioner_key;
 pub mod role_sync;
 pub mod sync;
 mod targets;
@@ -25,7 +27,7 @@ pub mod workspace_proxy;
 
 use crate::api::{
     CoderCustomRole, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationMember,
-    CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
+    CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
 };
 use crate::engine::Remote;
 
@@ -42,6 +44,7 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderGroup>();
     visitor.visit::<CoderCustomRole>();
     visitor.visit::<CoderOrganizationMember>();
+    visitor.visit::<CoderProvisionerKey>();
     visitor.visit::<CoderGroupSync>();
     visitor.visit::<CoderRoleSync>();
     visitor.visit::<CoderOrganizationSync>();

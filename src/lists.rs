@@ -27,7 +27,7 @@ pub use idp_sync::{GroupSync, OrganizationSync, RoleSync, Synced};
 pub use licenses::{LicenseItem, Licenses};
 pub use members::{MemberItem, Members};
 pub use organizations::Organizations;
-pub use provisioner_keys::ProvisionerKeys;
+pub use provisioner_keys::{ProvisionerKeyItem, ProvisionerKeys};
 pub use quota::QuotaOf;
 pub use roles::Roles;
 pub use roster::Roster;

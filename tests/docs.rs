@@ -8,8 +8,8 @@ use std::process::Command;
 
 use coder_operator::api::{
     CoderCustomRole, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization,
-    CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy, NoteType,
-    Object, annotation,
+    CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess,
+    CoderWorkspaceProxy, NoteType, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -253,6 +253,7 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),
             CoderCustomRole::KIND => keeps_every_field::<CoderCustomRole>(&object),
             CoderOrganizationMember::KIND => keeps_every_field::<CoderOrganizationMember>(&object),
+            CoderProvisionerKey::KIND => keeps_every_field::<CoderProvisionerKey>(&object),
             CoderGroupSync::KIND => keeps_every_field::<CoderGroupSync>(&object),
             CoderRoleSync::KIND => keeps_every_field::<CoderRoleSync>(&object),
             CoderOrganizationSync::KIND => keeps_every_field::<CoderOrganizationSync>(&object),

@@ -22,7 +22,7 @@ use futures::future::BoxFuture;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use coder_operator::api::{CoderGroup, CoderInstance, CoderWorkspaceProxy, Mode, Object, ObjectKey, Origin, Reference};
+use coder_operator::api::{CoderGroup, CoderInstance, Mode, Object, ObjectKey, Origin, Reference};
 use coder_operator::coder::{Client, Config, CreateGroup, CreateOrganization, CreateProxy, UpdateGroup};
 use coder_operator::crds;
 use coder_operator::engine::cluster::files::{Document, Files, Offline};
@@ -206,6 +206,7 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
             Some(found)
         }
     };
+    let writes_secrets = !R::secrets(object).is_empty();
     loop {
         let changes = R::plan(&desired, observed.as_ref());
         if changes.is_empty() {
@@ -213,8 +214,8 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
         }
         for change in changes {
             lines.push(change.to_string());
-            if R::KIND == CoderWorkspaceProxy::KIND {
-                // Its token would have no Secret to go to.
+            if writes_secrets {
+                // What Coder shows once would have no Secret to go to.
                 continue;
             }
             let after = R::apply(&cx, &desired, observed.as_ref(), &change).await?;
@@ -227,7 +228,7 @@ async fn planned<R: Remote>(object: &R, example: &Example, to: &Arc<Connection>)
                 break;
             }
         }
-        if R::KIND == CoderWorkspaceProxy::KIND {
+        if writes_secrets {
             return Ok(lines);
         }
     }

@@ -36,6 +36,8 @@ pub enum NoteType {
     ReplacedLicenseLeft,
     /// The token cannot change what the objects ask.
     RoleTooSmall,
+    /// A secret of what was taken over is known only to whoever created it.
+    SecretNotIssued,
     /// The token ends soon.
     TokenExpiring,
     /// The token of a proxy is known only to whoever created that.

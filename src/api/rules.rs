@@ -10,6 +10,8 @@ use schemars::{Schema, json_schema};
 pub const NAME_MAX: usize = 32;
 /// The longest name of a group, in bytes (36 before Coder v2.18, which the server then says itself).
 pub const GROUP_NAME_MAX: usize = 255;
+/// The longest name of a provisioner key, in bytes: Coder takes 64, and a second one of two has two more.
+pub const KEY_NAME_MAX: usize = 56;
 /// The longest display name, in bytes.
 pub const DISPLAY_NAME_MAX: usize = 64;
 
@@ -47,6 +49,36 @@ pub fn metadata_name_of_group() -> Rule {
         "metadata.name is no valid Coder name (letters, digits and single hyphens, not \"new\" or \"create\"): \
          set spec.name to the name in Coder",
     )
+}
+
+/// The name of a provisioner key. Coder takes any text; one with a `/` it could never delete again.
+pub fn key_name() -> Rule {
+    Rule::new("self.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && !(self in ['built-in', 'user-auth', 'psk'])").message(
+        "must be lower-case letters, digits and single hyphens between them, and none of Coder's own keys built-in, \
+         user-auth and psk",
+    )
+}
+
+/// The same for the `metadata.name` that stands in for it.
+pub fn metadata_name_of_key() -> Rule {
+    Rule::new(
+        "has(self.spec.name) || (self.metadata.name.size() <= 56 && \
+         self.metadata.name.matches('^[a-z0-9]+(-[a-z0-9]+)*$') && \
+         !(self.metadata.name in ['built-in', 'user-auth', 'psk']))",
+    )
+    .message(
+        "metadata.name is no name for a provisioner key (lower-case letters, digits and single hyphens, at most 56, not \
+         built-in, user-auth or psk): set spec.name to the name in Coder",
+    )
+}
+
+/// The name in Coder, said or not, stays the same.
+pub fn name_stays() -> Rule {
+    Rule::new(
+        "(has(self.spec.name) ? self.spec.name : self.metadata.name) == \
+         (has(oldSelf.spec.name) ? oldSelf.spec.name : oldSelf.metadata.name)",
+    )
+    .message("name cannot be changed, Coder renames nothing of this kind: delete this object and create it anew")
 }
 
 /// A new group needs a Coder name; one that is taken over has the name that it has.
@@ -195,6 +227,17 @@ pub fn is_name(text: &str, max: usize) -> bool {
         && text
             .split('-')
             .all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric()))
+}
+
+/// Whether a provisioner key that the operator makes can have this name.
+#[must_use]
+pub fn is_key_name(text: &str) -> bool {
+    let is_lower = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    text.len() <= KEY_NAME_MAX
+        && text
+            .split('-')
+            .all(|part| !part.is_empty() && part.bytes().all(is_lower))
+        && !matches!(text, "built-in" | "user-auth" | "psk")
 }
 
 /// Whether a group can have this name, whoever gave it.

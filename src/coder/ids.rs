@@ -65,6 +65,8 @@ uuid_id! {
     TemplateId;
     /// A workspace proxy. The primary region is listed among the proxies with the deployment's id.
     ProxyId;
+    /// A provisioner key of one organization.
+    ProvisionerKeyId;
     /// A Coder deployment: the same for all its replicas, and for as long as its database lives.
     DeploymentId;
 }

@@ -28,6 +28,8 @@ pub struct Cx<'a> {
     pub freshness: Freshness,
     /// How long drift may stay unseen.
     pub interval: Duration,
+    /// What time it is.
+    pub now: Timestamp,
     /// Custom resources and Secrets.
     pub objects: &'a dyn Objects,
     /// Secrets that the operator writes.

@@ -19,8 +19,22 @@ const ISSUED_AT: &str = "coder-operator.dev/issued-at";
 const ISSUED_FOR: &str = "coder-operator.dev/issued-for";
 /// The digest of the value, by which one that was changed by hand is known.
 const VALUE_SHA256: &str = "coder-operator.dev/value-sha256";
+/// The credential's id in Coder, where the value does not show it. As long as Coder has not said it: its name there.
+const SECRET_ID: &str = "coder-operator.dev/secret-id";
+/// The id of the credential that this one replaced, and that still works.
+const PREVIOUS_ID: &str = "coder-operator.dev/previous-id";
+/// Until when it does.
+const RETIRE_AT: &str = "coder-operator.dev/retire-at";
 /// All of them.
-const FACTS: [&str; 4] = [ISSUED_AT, ISSUED_FOR, VALUE_SHA256, ROTATE];
+const FACTS: [&str; 7] = [
+    ISSUED_AT,
+    ISSUED_FOR,
+    VALUE_SHA256,
+    ROTATE,
+    SECRET_ID,
+    PREVIOUS_ID,
+    RETIRE_AT,
+];
 
 /// Where a value lives.
 #[derive(Clone, Debug)]
@@ -44,22 +58,35 @@ pub struct Issued {
     pub for_us: bool,
     /// Whether the Secret is as it shall be: ours, where the spec says, with all that belongs into it.
     pub settled: bool,
+    /// By what the Secret says which credential it is: its id, or its name as long as Coder has not said that.
+    pub id: Option<String>,
+    /// The one before it, which still works.
+    pub previous: Option<Previous>,
 }
 
-/// The value of the credential with that id, if a Secret of the object holds it.
+/// A credential that goes on working beside the one that replaced it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Previous {
+    /// Its id in Coder.
+    pub id: String,
+    /// Until when.
+    pub retire_at: Timestamp,
+}
+
+/// The value of one of the credentials with these ids, or names, if a Secret of the object holds it.
 ///
 /// # Errors
 /// `SecretConflict` when the Secret holds anything else and is not the object's own.
-pub async fn find(cx: &Cx<'_>, home: &Home, id: &str) -> Result<Option<Issued>, Error> {
+pub async fn find(cx: &Cx<'_>, home: &Home, ids: &[&str]) -> Result<Option<Issued>, Error> {
     let found = look(cx, home).await?;
-    if !found.may_be_written(home, id) {
+    if !found.may_be_written(home, ids) {
         return Err(output::foreign(&cx.me.key.namespace, &home.place.name));
     }
-    let Some((secret, _)) = found.holder(home, id) else {
+    let Some((secret, _)) = found.holder(home, ids) else {
         return Ok(None);
     };
     let fact = |name: &str| secret.annotations.get(name);
-    let here = matches!(&found.here, Output::Ours(here) if here.holds(&home.place.key, id, VALUE_SHA256));
+    let here = matches!(&found.here, Output::Ours(here) if holds(here, &home.place.key, ids));
     let beside = home
         .beside
         .iter()
@@ -73,7 +100,29 @@ pub async fn find(cx: &Cx<'_>, home: &Home, id: &str) -> Result<Option<Issued>, 
             None => !matches!(found.here, Output::Left(_)),
         },
         settled: here && beside && fact(VALUE_SHA256).is_some() && !found.left_behind(home),
+        id: fact(SECRET_ID).cloned(),
+        previous: previous_of(secret),
     }))
+}
+
+/// Whether the value is of one of these credentials. What is noted of a value counts for that very value only; without a
+/// note the value itself says it.
+fn holds(secret: &OutputSecret, key: &str, ids: &[&str]) -> bool {
+    match secret.annotations.get(SECRET_ID) {
+        Some(noted) => {
+            let digest = secret.digest(key);
+            digest.is_some() && secret.annotations.get(VALUE_SHA256) == digest.as_ref() && ids.contains(&&**noted)
+        }
+        None => ids.iter().any(|id| secret.holds(key, id, VALUE_SHA256)),
+    }
+}
+
+fn previous_of(secret: &OutputSecret) -> Option<Previous> {
+    let fact = |name: &str| secret.annotations.get(name);
+    Some(Previous {
+        id: fact(PREVIOUS_ID)?.clone(),
+        retire_at: fact(RETIRE_AT)?.parse().ok()?,
+    })
 }
 
 /// What stands where the value is to be written: the digest of it. Read before Coder is asked for the value.
@@ -95,16 +144,43 @@ pub async fn before(cx: &Cx<'_>, home: &Home) -> Result<Option<String>, Error> {
 /// What the write would meet.
 pub async fn rehearse(cx: &Cx<'_>, home: &Home, rotate: Option<&str>, inherits: bool) -> Result<(), Error> {
     let before = before(cx, home).await?;
-    let rehearsed = (SecretString::from("rehearsal"), None);
-    let content = content(cx, home, rehearsed, rotate, inherits);
+    let content = content(
+        cx,
+        home,
+        Credential::of(SecretString::from("rehearsal")),
+        rotate,
+        inherits,
+    );
     let write = Write::Rehearse;
     cx.outputs
         .write(&cx.owner, &home.place, before.as_deref(), &content, write)
         .await
 }
 
-/// A value that Coder just showed, and when it made it by its own clock, if it says so.
-pub type Shown = (SecretString, Option<Timestamp>);
+/// What Coder just showed.
+pub struct Credential {
+    /// The value.
+    pub value: SecretString,
+    /// When Coder made it by its own clock, if it says so.
+    pub at: Option<Timestamp>,
+    /// Its id, where the value does not show it; its name where Coder has not said that yet.
+    pub id: Option<String>,
+    /// The one that it replaces.
+    pub previous: Option<Previous>,
+}
+
+impl Credential {
+    /// A value that shows itself which credential it is, and replaces none.
+    #[must_use]
+    pub fn of(value: SecretString) -> Self {
+        Self {
+            value,
+            at: None,
+            id: None,
+            previous: None,
+        }
+    }
+}
 
 /// Puts a value that Coder just showed into the Secret. `before` is what was there when Coder was asked.
 ///
@@ -113,7 +189,7 @@ pub type Shown = (SecretString, Option<Timestamp>);
 pub async fn keep(
     cx: &Cx<'_>,
     home: &Home,
-    shown: Shown,
+    shown: Credential,
     rotate: Option<&str>,
     inherits: bool,
     before: Option<&str>,
@@ -124,23 +200,34 @@ pub async fn keep(
         .await
 }
 
+/// What is to be noted of a value that is there.
+#[derive(Clone, Debug, Default)]
+pub struct Noted<'a> {
+    /// For which value of the annotation that asks for a new one, where the Secret was a predecessor's.
+    pub rotate: Option<&'a str>,
+    /// Its id, where the value does not show it.
+    pub id: Option<String>,
+    /// The credential that it replaced, if that still works.
+    pub previous: Option<Previous>,
+}
+
 /// Makes the Secret as it shall be, with the value that there is: takes it over from a predecessor, moves it to where the
 /// spec now says, writes what belongs beside it.
 ///
 /// # Errors
 /// `Superseded` when the value is not there any more.
-pub async fn settle(cx: &Cx<'_>, home: &Home, id: &str, rotate: Option<&str>) -> Result<(), Error> {
+pub async fn settle(cx: &Cx<'_>, home: &Home, ids: &[&str], noted: Noted<'_>) -> Result<(), Error> {
     let found = look(cx, home).await?;
-    if !found.may_be_written(home, id) {
+    if !found.may_be_written(home, ids) {
         return Err(output::foreign(&cx.me.key.namespace, &home.place.name));
     }
     let Some((secret, value)) = found
-        .holder(home, id)
+        .holder(home, ids)
         .and_then(|(secret, key)| Some((secret, secret.value(key)?)))
     else {
         return Err(Error::Superseded);
     };
-    let mut annotations: BTreeMap<String, String> = FACTS
+    let mut annotations: BTreeMap<String, String> = [ISSUED_AT, ISSUED_FOR, ROTATE]
         .iter()
         .filter_map(|fact| Some(((*fact).to_owned(), secret.annotations.get(*fact)?.clone())))
         .collect();
@@ -149,8 +236,9 @@ pub async fn settle(cx: &Cx<'_>, home: &Home, id: &str, rotate: Option<&str>) ->
         annotations
             .entry(ISSUED_FOR.to_owned())
             .or_insert_with(|| "unknown".to_owned());
-        annotations.extend(rotate.map(|rotate| (ROTATE.to_owned(), rotate.to_owned())));
+        annotations.extend(noted.rotate.map(|rotate| (ROTATE.to_owned(), rotate.to_owned())));
     }
+    annotations.extend(credential_facts(noted.id, noted.previous));
     let elsewhere = home.previous.as_ref().filter(|old| old.name != home.place.name);
     let removed = match (&home.previous, elsewhere) {
         (Some(old), None) => vec![old.key.clone()],
@@ -174,20 +262,34 @@ pub async fn settle(cx: &Cx<'_>, home: &Home, id: &str, rotate: Option<&str>) ->
     Ok(())
 }
 
-fn content(cx: &Cx<'_>, home: &Home, (value, at): Shown, rotate: Option<&str>, inherits: bool) -> Content {
-    let at = at.unwrap_or_else(Timestamp::now);
+fn content(cx: &Cx<'_>, home: &Home, shown: Credential, rotate: Option<&str>, inherits: bool) -> Content {
+    let Credential {
+        value,
+        at,
+        id,
+        previous,
+    } = shown;
+    let at = at.unwrap_or(cx.now);
     let mut annotations = BTreeMap::from([
         (ISSUED_AT.to_owned(), at.to_string()),
         (ISSUED_FOR.to_owned(), cx.owner.reference.uid.clone()),
         (VALUE_SHA256.to_owned(), output::digest(&value)),
     ]);
     annotations.extend(rotate.map(|rotate| (ROTATE.to_owned(), rotate.to_owned())));
+    annotations.extend(credential_facts(id, previous));
     Content {
         data: data(home, value),
         annotations,
         removed: Vec::new(),
         inherits,
     }
+}
+
+fn credential_facts(id: Option<String>, previous: Option<Previous>) -> impl Iterator<Item = (String, String)> {
+    let id = id.map(|id| (SECRET_ID, id));
+    let previous = previous.map(|Previous { id, retire_at }| [(PREVIOUS_ID, id), (RETIRE_AT, retire_at.to_string())]);
+    let facts = id.into_iter().chain(previous.into_iter().flatten());
+    facts.map(|(name, value)| (name.to_owned(), value))
 }
 
 fn data(home: &Home, value: SecretString) -> BTreeMap<String, SecretString> {
@@ -220,21 +322,21 @@ async fn look(cx: &Cx<'_>, home: &Home) -> Result<Found, Error> {
 impl Found {
     /// Whether what stands where the value shall be is the object's, or is left over and holds this very value. Who moves
     /// to a Secret that nobody owns has no more right to it than who begins with it.
-    fn may_be_written(&self, home: &Home, id: &str) -> bool {
+    fn may_be_written(&self, home: &Home, ids: &[&str]) -> bool {
         match &self.here {
             Output::Absent | Output::Ours(_) => true,
-            Output::Left(left) => left.holds(&home.place.key, id, VALUE_SHA256),
+            Output::Left(left) => holds(left, &home.place.key, ids),
             Output::Foreign => false,
         }
     }
 
     /// The Secret that holds the value, and the key in it.
-    fn holder<'f>(&'f self, home: &'f Home, id: &str) -> Option<(&'f OutputSecret, &'f str)> {
+    fn holder<'f>(&'f self, home: &'f Home, ids: &[&str]) -> Option<(&'f OutputSecret, &'f str)> {
         let here = self.here.secret().map(|secret| (secret, home.place.key.as_str()));
         [here, self.old(home)]
             .into_iter()
             .flatten()
-            .find(|(secret, key)| secret.holds(key, id, VALUE_SHA256))
+            .find(|(secret, key)| holds(secret, key, ids))
     }
 
     /// The object's own Secret of before, and the key in it.

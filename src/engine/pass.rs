@@ -492,6 +492,7 @@ impl<R: Remote> Pass<'_, R> {
             connection: Arc::clone(connection),
             freshness: since.map_or(Freshness::Known(interval), Freshness::Since),
             interval,
+            now: (self.engine.now)(),
             objects: self.engine.caches.as_ref(),
             outputs: &self.engine.outputs,
             wakes: &self.engine.wakes,

@@ -20,6 +20,24 @@ pub(super) async fn believe(cx: &Cx<'_>, organization: Option<OrganizationId>, w
     believe_as(cx, organization, &READERS, what).await
 }
 
+/// Absence from a list of provisioner keys, which is empty to whoever may not read them (recording 27): on v2.16.1 to all
+/// but owners and administrators of the organization, since v2.35 to those who are no members and no Template Admins.
+///
+/// # Errors
+/// `Forbidden`, when the token might simply not see it.
+pub(super) async fn believe_of_keys(cx: &Cx<'_>, organization: OrganizationId, what: &str) -> Result<(), Error> {
+    let user = &cx.connection.user;
+    let is_newer = is_at_least(&cx.connection.version, (2, 35));
+    let reads = user.has_role("owner") || (is_newer && user.has_role("template-admin"));
+    if reads || (is_newer && is_member(cx, organization).await?) {
+        return Ok(());
+    }
+    if has_one_of(cx, organization, &["organization-admin"]).await? {
+        return Ok(());
+    }
+    Err(unseen(cx, what))
+}
+
 /// The same, where these roles in the organization read the list.
 pub(super) async fn believe_as(
     cx: &Cx<'_>,
@@ -35,14 +53,16 @@ pub(super) async fn believe_as(
     {
         return Ok(());
     }
-    Err(Error::terminal(
-        Reason::Forbidden,
-        format!(
-            "{what} is not to be seen with this token, which may be for lack of permission: give the token's user {} a \
-             role that reads it",
-            cx.connection.user.username
-        ),
-    ))
+    Err(unseen(cx, what))
+}
+
+fn unseen(cx: &Cx<'_>, what: &str) -> Error {
+    let message = format!(
+        "{what} is not to be seen with this token, which may be for lack of permission: give the token's user {} a role \
+         that reads it",
+        cx.connection.user.username
+    );
+    Error::terminal(Reason::Forbidden, message)
 }
 
 /// What a 404 to a change of `id` means whose place is there: it is gone, or the token's user may not change it. The list
@@ -106,6 +126,16 @@ async fn has_one_of(cx: &Cx<'_>, organization: OrganizationId, roles: &[&str]) -
         Ok(members) => Ok(members
             .get(&me.to_string())
             .is_some_and(|member| member.roles.iter().any(|role| roles.contains(&role.as_str())))),
+        Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the token's user is a member of that organization.
+async fn is_member(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, Error> {
+    let me = cx.connection.user.id.to_string();
+    match cx.get(&Members(organization), &me).await {
+        Ok(member) => Ok(member.is_some()),
         Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
         Err(error) => Err(error),
     }

@@ -8,22 +8,20 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::ResourceExt;
 
 use super::field::{Differences, Field};
+use super::issued::{Past, Terms, Why, in_seconds, moved_from};
 use crate::api::{CoderWorkspaceProxy, NoteType, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, CreateProxy, ProxyId, UpdateProxy};
 use crate::engine;
 use crate::engine::cluster::output::Place;
-use crate::engine::issued::{self, Home, Issued};
+use crate::engine::issued::{self, Home, Issued, Noted};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::Proxies;
 use crate::metrics::Samples;
 
 mod token;
-
-pub use token::Why;
 
 /// The key of the token, unless the spec names another.
 const TOKEN_KEY: &str = "CODER_PROXY_SESSION_TOKEN";
@@ -38,21 +36,10 @@ pub struct Desired {
     pub(super) icon: String,
     /// Where the token goes, and the deployment's URL with it.
     pub(super) home: Home,
-    /// The value of the annotation that asks for a new token.
-    pub(super) rotate: Option<String>,
-    /// The value of it that was acted upon before.
-    pub(super) handled: Option<String>,
-    /// Whether there is to be a token without anybody asking: not for a proxy that was taken over.
-    pub(super) expects_token: bool,
+    /// When a new token is to be issued.
+    pub(super) terms: Terms,
     /// Whether the object is changed and set back again and again.
     pub(super) fought_over: bool,
-}
-
-impl Desired {
-    /// Whether the annotation asks for another token than this.
-    fn asks(&self, token: Option<&Issued>) -> bool {
-        self.rotate.is_some() && self.rotate != self.handled && token.is_none_or(|token| token.rotate != self.rotate)
-    }
 }
 
 /// What Coder and the Secret hold.
@@ -94,7 +81,7 @@ impl fmt::Display for Change {
                 display_name,
                 icon,
             } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).fmt(f),
-            Self::IssueToken(why) => why.fmt(f),
+            Self::IssueToken(why) => f.write_str(&why.describe(token::WORDS)),
             Self::SettleSecret => f.write_str("bring the Secret up to date, with the same token"),
         }
     }
@@ -113,7 +100,7 @@ impl engine::remote::Change<CoderWorkspaceProxy> for Change {
                 display_name,
                 icon,
             } => differences(name.as_ref(), display_name.as_ref(), icon.as_ref()).deviations(),
-            Self::IssueToken(why) => why.deviation().into_iter().collect(),
+            Self::IssueToken(why) => why.deviation(token::WORDS).into_iter().collect(),
             Self::SettleSecret => Vec::new(),
         }
     }
@@ -140,12 +127,9 @@ impl Remote for CoderWorkspaceProxy {
             name: spec.token_secret.name.clone(),
             key: spec.token_secret.key_or(TOKEN_KEY).to_owned(),
         };
-        let previous = status.and_then(|status| status.token_secret.as_ref()).map(|was| Place {
-            name: was.name.clone(),
-            key: was.key.clone(),
-        });
+        let was = status.and_then(|status| status.token_secret.as_ref());
         let home = Home {
-            previous: previous.filter(|was| *was != place),
+            previous: moved_from(was, &place),
             place,
             beside: BTreeMap::from([(
                 URL_KEY.to_owned(),
@@ -158,22 +142,19 @@ impl Remote for CoderWorkspaceProxy {
         let origin = status
             .filter(|status| status.id.is_some())
             .and_then(|status| status.common.origin);
-        let rotate = object.annotations().get(annotation::ROTATE).cloned();
-        // What the annotation says while the proxy is taken over was said to somebody before.
-        let handled = if origin.is_some() || pending {
-            status.and_then(|status| status.last_handled_rotate.clone())
-        } else {
-            rotate.clone()
+        let past = Past {
+            held: origin.is_some(),
+            made: origin == Some(Origin::Created) || pending,
+            issued: status.is_some_and(|status| status.token_issued_at.is_some()),
+            handled: status.and_then(|status| status.last_handled_rotate.as_ref()),
         };
-        let issued = status.is_some_and(|status| status.token_issued_at.is_some());
+        let rotate = object.annotations().get(annotation::ROTATE);
         Ok(Desired {
             name,
             display_name: spec.display_name.clone(),
             icon: spec.icon.clone(),
             home,
-            rotate,
-            handled,
-            expects_token: origin == Some(Origin::Created) || pending || issued,
+            terms: Terms::new(rotate, None, past, cx.now)?,
             fought_over: status.is_some_and(|status| status.common.is_true(NoteType::DriftRepeats.as_str())),
         })
     }
@@ -201,7 +182,7 @@ impl Remote for CoderWorkspaceProxy {
         };
         let Some(proxy) = found else { return Ok(None) };
         let token = match desired {
-            Some(desired) => issued::find(cx, &desired.home, &proxy.id.to_string()).await?,
+            Some(desired) => issued::find(cx, &desired.home, &[&proxy.id.to_string()]).await?,
             None => None,
         };
         let ended = token
@@ -216,9 +197,7 @@ impl Remote for CoderWorkspaceProxy {
             display_name,
             icon,
             home: _,
-            rotate: _,
-            handled: _,
-            expects_token: _,
+            terms: _,
             fought_over: _,
         } = desired;
         let Some(observed) = observed else {
@@ -240,7 +219,7 @@ impl Remote for CoderWorkspaceProxy {
                 icon,
             });
         }
-        match (Why::of(desired, observed), token) {
+        match (token::why(desired, observed), token) {
             (Some(why), _) => changes.push(Change::IssueToken(why)),
             (None, Some(token)) if !token.settled => changes.push(Change::SettleSecret),
             (None, _) => {}
@@ -250,8 +229,8 @@ impl Remote for CoderWorkspaceProxy {
 
     fn prepare(desired: &Desired, _: &Observed, status: &mut WorkspaceProxyStatus) {
         // A first pass over what was taken over may fail: the next one must not take the annotation for a new one.
-        if desired.handled.is_some() {
-            status.last_handled_rotate.clone_from(&desired.handled);
+        if desired.terms.handled.is_some() {
+            status.last_handled_rotate.clone_from(&desired.terms.handled);
         }
     }
 
@@ -261,7 +240,7 @@ impl Remote for CoderWorkspaceProxy {
             Change::IssueToken(_) => true,
             Change::Update { .. } | Change::SettleSecret => return Ok(()),
         };
-        issued::rehearse(cx, &desired.home, desired.rotate.as_deref(), inherits).await
+        issued::rehearse(cx, &desired.home, desired.terms.rotate.as_deref(), inherits).await
     }
 
     async fn apply(
@@ -296,9 +275,13 @@ impl Remote for CoderWorkspaceProxy {
             }
             (Change::SettleSecret, Some(observed)) => {
                 let id = observed.proxy.id.to_string();
-                issued::settle(cx, &desired.home, &id, desired.rotate.as_deref()).await?;
+                let noted = Noted {
+                    rotate: desired.terms.rotate.as_deref(),
+                    ..Noted::default()
+                };
+                issued::settle(cx, &desired.home, &[&id], noted).await?;
                 Ok(Observed {
-                    token: issued::find(cx, &desired.home, &id).await?,
+                    token: issued::find(cx, &desired.home, &[&id]).await?,
                     ..observed.clone()
                 })
             }
@@ -314,20 +297,18 @@ impl Remote for CoderWorkspaceProxy {
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
         status.version = Some(proxy.version.clone()).filter(|version| !version.is_empty());
         if let Some(token) = token {
-            // In whole seconds, as a status shows it.
-            let at = token.at.filter(|_| token.for_us);
-            status.token_issued_at = at.and_then(|at| Timestamp::from_second(at.as_second()).ok()).map(Time);
+            status.token_issued_at = token.at.filter(|_| token.for_us).and_then(in_seconds);
             if token.settled {
                 let Place { name, key } = desired.home.place.clone();
                 status.token_secret = Some(TokenSecret { name, key });
             }
         }
-        if desired.rotate.is_some() && !desired.asks(token.as_ref()) {
-            status.last_handled_rotate.clone_from(&desired.rotate);
-        }
+        desired
+            .terms
+            .note_handled(token.as_ref(), &mut status.last_handled_rotate);
         let mut report = Report::default();
         let works = token.is_some() && !ended;
-        if !works && !desired.expects_token {
+        if !works && !desired.terms.expected {
             let message = token::not_issued(*ended);
             report.notes.push(Note::new(NoteType::TokenNotIssued, message));
         } else if *ended && desired.fought_over {

@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex};
 
 use axum::{Router, body::Body, extract::Request, http::Response, routing::any};
 use coder_operator::coder::{
-    Client, Config, CreateGroup, CreateOrganization, CreateProxy, Error, GroupSyncSettings, IdpSync, LicenseClaims,
-    OrganizationId, OrganizationRef, OrganizationSyncSettings, RoleSyncSettings, ShareableOwners, UpdateGroup,
-    UpdateOrganization, UpdateProxy,
+    Client, Config, CreateGroup, CreateOrganization, CreateProvisionerKey, CreateProxy, Error, GroupSyncSettings,
+    IdpSync, LicenseClaims, OrganizationId, OrganizationRef, OrganizationSyncSettings, RoleSyncSettings,
+    ShareableOwners, UpdateGroup, UpdateOrganization, UpdateProxy,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -162,6 +162,17 @@ async fn call(client: &Client, exchange: &Exchange) -> Option<Outcome> {
         }
         (method, ["settings", "idpsync", "organization", rest @ ..]) => {
             sync::<OrganizationSyncSettings>(client, method, None, rest).await?
+        }
+        ("GET", ["organizations", id, "provisionerkeys", "daemons"]) => {
+            count(client.list_provisioner_keys(id.parse().ok()?).await)
+        }
+        ("POST", ["organizations", id, "provisionerkeys"]) => {
+            let request = CreateProvisionerKey::default();
+            let made = client.create_provisioner_key(id.parse().ok()?, &request).await;
+            some(made.map(|key| key.expect("a key")))
+        }
+        ("DELETE", ["organizations", id, "provisionerkeys", name]) if !name.contains('%') => {
+            some(client.delete_provisioner_key(id.parse().ok()?, name).await)
         }
         ("GET", ["organizations", id, "settings", "workspace-sharing"]) => {
             some(client.workspace_sharing(id.parse().ok()?).await)

@@ -11,6 +11,7 @@ mod instance;
 mod license;
 mod organization;
 mod organization_member;
+mod provisioner_key;
 mod sync;
 mod table;
 mod template_access;
@@ -82,6 +83,7 @@ fn every_rule_has_a_case() {
         license::rules(),
         organization::rules(),
         organization_member::rules(),
+        provisioner_key::rules(),
         sync::rules(),
         template_access::rules(),
         workspace_proxy::rules(),

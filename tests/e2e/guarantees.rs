@@ -259,6 +259,7 @@ hold_for! {
     role_sync: subjects::RoleSync,
     organization_sync: subjects::OrganizationSync,
     template_access: subjects::TemplateAccess,
+    provisioner_key: subjects::ProvisionerKey,
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -59,6 +59,7 @@ mod organization_member;
 mod other_writers;
 mod overload;
 mod permissions;
+mod provisioner_key;
 mod readiness;
 mod restart;
 mod restore;

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
@@ -262,6 +263,7 @@ impl Offline {
             connection: Arc::clone(connection),
             freshness: Freshness::Since(Instant::now()),
             interval: connection.terms.resync,
+            now: Timestamp::now(),
             objects: &self.files,
             outputs: &self.outputs,
             wakes: &self.wakes,

@@ -14,7 +14,7 @@ use kube::{Api, Client, Resource};
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use crate::api::{Kind, ObjectKey};
+use crate::api::{GROUP, Kind, ObjectKey};
 use crate::engine::error::{self, Error, Reason};
 use crate::leader::Leadership;
 
@@ -364,7 +364,9 @@ fn refused(error: kube::Error, namespace: &str, name: &str) -> Error {
 
 fn filled(secret: Secret, owner: &Owner, name: &str, content: &Content) -> Secret {
     let mut secret = secret;
-    let annotations = secret.metadata.annotations.unwrap_or_default().into_iter();
+    let mut annotations = secret.metadata.annotations.unwrap_or_default();
+    // What was noted of another value is not true of this one.
+    annotations.retain(|name, _| name.split('/').next() != Some(GROUP));
     let new = content
         .annotations
         .iter()
@@ -373,7 +375,7 @@ fn filled(secret: Secret, owner: &Owner, name: &str, content: &Content) -> Secre
         name: Some(name.to_owned()),
         namespace: Some(owner.namespace.clone()),
         owner_references: Some(vec![owner.reference.clone()]),
-        annotations: Some(annotations.chain(new).collect()),
+        annotations: Some(annotations.into_iter().chain(new).collect()),
         managed_fields: None,
         ..secret.metadata
     };

@@ -20,10 +20,19 @@ fn desired(name: &str) -> Desired {
             previous: None,
             beside: BTreeMap::new(),
         },
-        rotate: None,
-        handled: None,
-        expects_token: true,
+        terms: terms(None, None, true),
         fought_over: false,
+    }
+}
+
+fn terms(rotate: Option<&str>, handled: Option<&str>, expected: bool) -> Terms {
+    Terms {
+        rotate: rotate.map(str::to_owned),
+        handled: handled.map(str::to_owned),
+        expected,
+        every: None,
+        overlap: SignedDuration::ZERO,
+        now: Timestamp::UNIX_EPOCH,
     }
 }
 
@@ -48,10 +57,10 @@ fn proxy(name: &str, display_name: &str, icon: &str) -> coder::WorkspaceProxy {
 
 fn issued(desired: &Desired) -> Issued {
     Issued {
-        rotate: desired.rotate.clone(),
-        at: None,
+        rotate: desired.terms.rotate.clone(),
         for_us: true,
         settled: true,
+        ..Issued::default()
     }
 }
 
@@ -66,12 +75,10 @@ impl Model for CoderWorkspaceProxy {
             any::<(bool, bool)>(),
         )
             .prop_map(
-                |(name, display_name, icon, rotate, handled, (expects_token, fought_over))| Desired {
+                |(name, display_name, icon, rotate, handled, (expected, fought_over))| Desired {
                     display_name,
                     icon,
-                    rotate,
-                    handled,
-                    expects_token,
+                    terms: terms(rotate.as_deref(), handled.as_deref(), expected),
                     fought_over,
                     ..desired(&name)
                 },
@@ -82,9 +89,9 @@ impl Model for CoderWorkspaceProxy {
     fn any_observed() -> BoxedStrategy<Observed> {
         let token = (option::of(few_names()), any::<bool>()).prop_map(|(rotate, settled)| Issued {
             rotate,
-            at: None,
             for_us: true,
             settled,
+            ..Issued::default()
         });
         (few_names(), few_names(), few_names(), option::of(token), any::<bool>())
             .prop_map(|(name, display_name, icon, token, ended)| Observed {
@@ -98,8 +105,7 @@ impl Model for CoderWorkspaceProxy {
     fn bare(with: Desired) -> Desired {
         // Nothing else of a proxy is optional: it must have all three fields, and the Secret must have the URL.
         Desired {
-            rotate: None,
-            expects_token: false,
+            terms: terms(None, None, false),
             ..with
         }
     }
@@ -143,7 +149,7 @@ fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
     let plan = CoderWorkspaceProxy::plan(&desired("paris"), Some(&held));
     assert!(matches!(plan.as_slice(), [Change::IssueToken(Why::Lost)]), "{plan:?}");
     let adopted = Desired {
-        expects_token: false,
+        terms: terms(None, None, false),
         ..desired("paris")
     };
     assert!(CoderWorkspaceProxy::plan(&adopted, Some(&held)).is_empty());
@@ -152,7 +158,7 @@ fn a_lost_secret_means_a_new_token_unless_the_proxy_was_taken_over() {
 #[test]
 fn a_new_annotation_means_a_new_token_once() {
     let asked = Desired {
-        rotate: Some("2".into()),
+        terms: terms(Some("2"), None, true),
         ..desired("paris")
     };
     let mut held = Observed {
@@ -169,9 +175,7 @@ fn a_new_annotation_means_a_new_token_once() {
 #[test]
 fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
     let taken_over = Desired {
-        rotate: Some("1".into()),
-        handled: Some("1".into()),
-        expects_token: false,
+        terms: terms(Some("1"), Some("1"), false),
         ..desired("paris")
     };
     let mut held = Observed {
@@ -183,7 +187,7 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
     held.token = Some(issued(&desired("paris")));
     assert!(CoderWorkspaceProxy::plan(&taken_over, Some(&held)).is_empty());
     let asked = Desired {
-        rotate: Some("2".into()),
+        terms: terms(Some("2"), Some("1"), false),
         ..taken_over
     };
     for token in [None, held.token.clone()] {
@@ -196,9 +200,7 @@ fn an_annotation_that_was_acted_upon_before_means_no_new_token() {
 #[test]
 fn an_annotation_from_before_the_adoption_is_noted_before_the_first_call() {
     let taken_over = Desired {
-        rotate: Some("1".into()),
-        handled: Some("1".into()),
-        expects_token: false,
+        terms: terms(Some("1"), Some("1"), false),
         ..desired("paris")
     };
     let held = Observed {
@@ -229,7 +231,7 @@ fn a_token_that_somebody_else_ended_is_issued_anew_unless_the_proxy_was_taken_ov
         CoderWorkspaceProxy::report(desired, &held, &mut status, Timestamp::UNIX_EPOCH)
     };
     let taken_over = Desired {
-        expects_token: false,
+        terms: terms(None, None, false),
         ..desired("paris")
     };
     assert!(plan(&taken_over).is_empty());
@@ -243,7 +245,7 @@ fn a_token_that_somebody_else_ended_is_issued_anew_unless_the_proxy_was_taken_ov
     };
     assert!(plan(&fought_over).is_empty());
     assert_eq!(report(&fought_over).unmet.unwrap().reason(), Reason::Conflict);
-    fought_over.rotate = Some("again".into());
+    fought_over.terms.rotate = Some("again".into());
     let asked = plan(&fought_over);
     assert!(
         matches!(asked.as_slice(), [Change::IssueToken(Why::Asked)]),

@@ -1,70 +1,30 @@
 //! The token of a proxy: why there is to be a new one, and how it gets into the Secret.
 
-use std::fmt;
-
 use url::Url;
 
 use super::{Desired, Observed};
 use crate::api::annotation;
 use crate::coder::ProxyWithToken;
-use crate::engine::issued::{self, Issued};
-use crate::engine::{Cx, Deviation, Error, Reason};
+use crate::engine::issued::{self, Credential, Issued};
+use crate::engine::{Cx, Error, Reason};
+use crate::kinds::issued::{Why, Words};
 use crate::lists::{Proxies, TOKEN};
 
-/// Why a new token is issued.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Why {
-    /// Somebody asked for it.
-    Asked,
-    /// The Secret does not hold it any more.
-    Lost,
-    /// Somebody else had another one issued in Coder, which ended it.
-    Ended,
-}
+/// How a token is called.
+pub(super) const WORDS: Words = Words {
+    field: TOKEN,
+    noun: "token",
+    means: "running proxies need the new Secret and a restart",
+};
 
-impl fmt::Display for Why {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Asked => "issue a new token as asked: running proxies need the new Secret and a restart",
-            Self::Lost => {
-                "issue a new token, the Secret had lost it: running proxies need the new Secret and a restart"
-            }
-            Self::Ended => {
-                "issue a new token, the one in the Secret was ended in Coder: running proxies need the new Secret and a \
-                 restart"
-            }
-        })
-    }
-}
-
-impl Why {
-    /// What somebody did that makes it necessary.
-    pub(super) fn deviation(self) -> Option<Deviation> {
-        let text = match self {
-            Self::Asked => return None,
-            Self::Lost => "tokenSecret lost its token (running proxies need the new Secret and a restart)",
-            Self::Ended => {
-                "tokenSecret holds a token that was ended in Coder (running proxies need the new Secret and a restart)"
-            }
-        };
-        Some(Deviation {
-            field: TOKEN,
-            text: text.to_owned(),
-        })
-    }
-
-    /// Whether a new token is to be issued, and why.
-    pub(super) fn of(desired: &Desired, observed: &Observed) -> Option<Self> {
-        let Observed { token, ended, .. } = observed;
-        let asked = desired.asks(token.as_ref());
-        match token {
-            Some(_) if asked => Some(Self::Asked),
-            Some(_) if *ended => (desired.expects_token && !desired.fought_over).then_some(Self::Ended),
-            None if desired.expects_token => Some(Self::Lost),
-            None if asked => Some(Self::Asked),
-            Some(_) | None => None,
-        }
-    }
+/// Whether a new token is to be issued, and why.
+pub(super) fn why(desired: &Desired, observed: &Observed) -> Option<Why> {
+    let Observed { token, ended, .. } = observed;
+    let replaced = *ended && desired.terms.expected && !desired.fought_over;
+    desired
+        .terms
+        .why(token.as_ref())
+        .or(token.as_ref().filter(|_| replaced).map(|_| Why::Ended))
 }
 
 /// What to say where the Secret holds no token that works and none is issued unasked.
@@ -111,9 +71,13 @@ pub(super) async fn keep(
     let Some(token) = answer.proxy_token else {
         return Err(Error::NotConverging("Coder answered without a token".to_owned()));
     };
-    let Desired { home, rotate, .. } = desired;
-    issued::keep(cx, home, (token, at), rotate.as_deref(), inherits, before).await?;
-    let token = issued::find(cx, home, &proxy.id.to_string()).await?;
+    let Desired { home, terms, .. } = desired;
+    let shown = Credential {
+        at,
+        ..Credential::of(token)
+    };
+    issued::keep(cx, home, shown, terms.rotate.as_deref(), inherits, before).await?;
+    let token = issued::find(cx, home, &[&proxy.id.to_string()]).await?;
     Ok(Observed {
         proxy,
         token,

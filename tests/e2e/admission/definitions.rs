@@ -73,6 +73,11 @@ async fn kubectl_knows_short_names_category_and_columns() {
             "cta",
             &["Template", "Organization", "Users", "Groups", "Ready", "Reason", "Age"],
         ),
+        (
+            "coderprovisionerkeys",
+            "cpk",
+            &["Key", "Organization", "Daemons", "Issued", "Ready", "Reason", "Age"],
+        ),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

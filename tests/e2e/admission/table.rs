@@ -121,6 +121,35 @@ pub(super) fn common(kind: &'static str) -> Vec<Rule> {
     ]
 }
 
+/// The rules of a rotation.
+pub(super) fn rotation(kind: &'static str) -> Vec<Rule> {
+    let within = |field: &'static str, path: &'static str| {
+        let rule = Rule::new(
+            kind,
+            path,
+            "must be a duration longer than zero such as 30s, 10m, 1h30m or 30d",
+        );
+        let refused = ["", "10", "1w", "0s"].into_iter();
+        let rule = refused.fold(rule, |rule, text| rule.refuses(json!({"rotation": {field: text}})));
+        let accepted = ["90d", "24h", "1h30m"].into_iter();
+        accepted.fold(rule, |rule, text| rule.accepts(json!({"rotation": {field: text}})))
+    };
+    vec![
+        within("every", "spec.rotation.every"),
+        within("overlap", "spec.rotation.overlap"),
+    ]
+}
+
+/// The name in Coder stays.
+pub(super) fn name_stays(kind: &'static str) -> Rule {
+    Rule::new(kind, "", "name cannot be changed, Coder renames nothing of this kind")
+        .refuses_change(json!({"name": "a"}), json!({"name": "b"}))
+        .refuses_change(json!({}), json!({"name": "b"}))
+        .refuses_change(json!({"name": "a"}), json!({}))
+        .accepts_change(json!({}), json!({"name": "tried"}))
+        .accepts_change(json!({"name": "a"}), json!({"name": "a", "mode": "Observe"}))
+}
+
 /// The rule of a duration.
 pub(super) fn duration(kind: &'static str, path: &'static str, field: &'static str) -> Rule {
     let rule = Rule::new(
@@ -259,6 +288,7 @@ pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
         "CoderGroupSync" | "CoderRoleSync" => json!({"organization": "default", "field": "claim"}),
         "CoderTemplateAccess" => json!({"organization": "default", "template": "web", "groups": {}}),
         "CoderOrganizationSync" => json!({"field": "claim"}),
+        "CoderProvisionerKey" => json!({"organization": "default", "keySecret": {"name": "cluster-key"}}),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),
         "CoderWorkspaceProxy" => json!({
             "displayName": "Paris", "icon": "/emojis/1f1eb-1f1f7.png", "tokenSecret": {"name": "paris-token"},

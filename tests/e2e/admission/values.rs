@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 31] = [
+    let refused: [(&str, Value, &str, &str); 34] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -156,6 +156,24 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"mapping": {"a": ["two words"]}}),
             "spec.mapping.a[0]",
             "should match",
+        ),
+        (
+            "CoderProvisionerKey",
+            json!({"keySecret": null}),
+            "spec.keySecret",
+            "Required value",
+        ),
+        (
+            "CoderProvisionerKey",
+            json!({"name": "x".repeat(57)}),
+            "spec.name",
+            "56",
+        ),
+        (
+            "CoderProvisionerKey",
+            json!({"tags": (0..33).map(|tag| (tag.to_string(), "x")).collect::<std::collections::BTreeMap<_, _>>()}),
+            "spec.tags",
+            "32",
         ),
         (
             "CoderLicense",

@@ -1,10 +1,13 @@
 //! One of each kind.
 
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderRoleSync, CoderTemplateAccess,
+    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey,
+    CoderRoleSync, CoderTemplateAccess,
 };
 
 use super::Subject;
@@ -244,5 +247,45 @@ impl Subject for TemplateAccess {
     /// Nobody is let in, or kept out, because a custom resource goes.
     fn left(_: Value, declared: Value) -> Value {
         declared
+    }
+}
+
+pub(super) struct ProvisionerKey;
+
+impl Subject for ProvisionerKey {
+    type Kind = CoderProvisionerKey;
+    const WORD: &'static str = "provisioner-key";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({
+            "organization": "platform", "name": "blue", "tags": { "cluster": "blue" },
+            "keySecret": { "name": "blue" }, "rotation": { "overlap": "1s" },
+        })
+    }
+
+    async fn prepare(world: &World) {
+        world.coder.sim().create_organization("platform");
+    }
+
+    /// The tags of each key, and whether what the Secret has works, if there are both: a key is never the same again.
+    async fn held(world: &World) -> Value {
+        let keys = world.coder.sim().provisioner_keys();
+        let value = world.secret("blue", "key").await;
+        let works = keys.is_empty() || value.is_none_or(|value| keys.iter().any(|key| key.key == value));
+        let tags: Vec<_> = keys.iter().map(|key| &key.tags).collect();
+        json!({ "tags": tags, "works": works })
+    }
+
+    async fn tamper(world: &World) {
+        let edit = Patch::Merge(json!({ "stringData": { "key": "by hand" } }));
+        let secrets = world.api::<Secret>();
+        secrets.patch("blue", &PatchParams::default(), &edit).await.unwrap();
+    }
+
+    async fn take_away(world: &World) {
+        for key in world.coder.sim().provisioner_keys() {
+            world.coder.sim().delete_provisioner_key("platform", &key.name);
+        }
     }
 }

@@ -376,6 +376,13 @@ impl Sim {
             .key
     }
 
+    /// A provisioner daemon signs in with that key; says whether the key works.
+    pub fn connect_provisioner(&self, key: &str) -> bool {
+        let mut state = self.shared.state();
+        let known = state.provisioner_keys.iter_mut().find(|one| one.key == key);
+        known.map(|known| known.daemons.push(Uuid::new_v4())).is_some()
+    }
+
     /// Deletes a custom role.
     pub fn delete_custom_role(&self, organization: &str, name: &str) {
         let mut state = self.shared.state();

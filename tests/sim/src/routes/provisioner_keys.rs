@@ -100,7 +100,13 @@ fn create(call: &mut Call<'_>) -> Outcome {
 fn by_key(call: &mut Call<'_>) -> Outcome {
     let organization = call.organization()?;
     let keys = keys_of(call, organization).into_iter();
-    let mut body: Vec<Value> = keys.map(|key| json!({ "key": key_json(key), "daemons": [] })).collect();
+    let daemons = |key: &ProvisionerKey| -> Vec<Value> {
+        let daemon = |id| json!({ "id": id, "organization_id": organization, "key_id": key.id, "status": "idle" });
+        key.daemons.iter().map(daemon).collect()
+    };
+    let mut body: Vec<Value> = keys
+        .map(|key| json!({ "key": key_json(key), "daemons": daemons(key) }))
+        .collect();
     if call.state.traits().user_auth_key {
         body.push(json!({
             "key": {

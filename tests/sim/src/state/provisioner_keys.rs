@@ -24,6 +24,8 @@ pub struct ProvisionerKey {
     /// When it was made.
     #[serde(serialize_with = "super::serialize_time")]
     pub created_at: Timestamp,
+    /// The ids of the daemons that signed in with it. They go with it.
+    pub daemons: Vec<Uuid>,
 }
 
 impl State {
@@ -40,6 +42,7 @@ impl State {
             tags,
             key: secret(43),
             created_at: self.now(),
+            daemons: Vec::new(),
         };
         self.provisioner_keys.push(key.clone());
         key
