@@ -69,7 +69,7 @@ pub use ids::{
 };
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
-pub use observer::{CallInfo, Observer};
+pub use observer::{CallInfo, Observer, WRITES};
 pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::{OrganizationMember, Quota};
 pub use organization_sync::OrganizationSyncSettings;

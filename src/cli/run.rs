@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,10 +90,14 @@ pub(super) struct Options {
     /// What is logged: a level, or a list such as `info,coder_operator=debug`.
     #[arg(long, default_value = "info", env = "CODER_OPERATOR_LOG_LEVEL")]
     log_level: String,
+
+    /// Append every write to Coder to this file, one JSON object a line: for which object, what was called, the result.
+    #[arg(long, env = "CODER_OPERATOR_AUDIT_LOG")]
+    audit_log: Option<PathBuf>,
 }
 
 pub(super) async fn run(options: Options) -> Result<(), Failure> {
-    telemetry::init(options.log_format, &options.log_level)?;
+    telemetry::init(options.log_format, &options.log_level, options.audit_log.as_deref())?;
     let config = Config::infer().await?;
     let lease_namespace = options
         .lease_namespace

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use super::{class::Class, path::Method};
 
+/// The target of the events that record each call which may have changed something: `telemetry.rs` writes them into the audit log.
+pub const WRITES: &str = "audit";
+
 /// One finished call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallInfo {

@@ -19,7 +19,7 @@ use super::{
     class::Class,
     client::{Client, Inner},
     error::{Call, Error},
-    observer::CallInfo,
+    observer::{CallInfo, WRITES},
     path::{Method, Path},
     patience::LONGEST,
     reach::{Answerer, Looks},
@@ -112,6 +112,9 @@ impl Client {
             sent,
             "called Coder"
         );
+        if sent && method != Method::Get {
+            record(&info, path);
+        }
         self.0.observer.call(&info);
         result
     }
@@ -366,6 +369,17 @@ fn gateway(call: Call, status: u16, what: String, lasting: bool, retry_after: Op
         class,
         retry_after,
     }
+}
+
+/// Writes down who asked for a call that may have changed something (the span of the pass), what was called, and the result.
+fn record(call: &CallInfo, path: &Path) {
+    tracing::info!(
+        target: WRITES,
+        method = call.method.as_str(),
+        path = path.encode(call.method).unwrap_or_default(),
+        status = call.status,
+        failure = call.class.map(Class::as_str),
+    );
 }
 
 /// Reads the JSON of an answer. A large one keeps a thread busy for so long that it is not one of those on which all

@@ -46,7 +46,7 @@ fn pods() -> Vec<(&'static str, Value)> {
     vec![
         (
             "alone",
-            json!({ "replicaCount": 1, "leaderElection": { "enabled": false } }),
+            json!({ "replicaCount": 1, "leaderElection": { "enabled": false }, "log": { "format": "text", "audit": true } }),
         ),
         (
             "proxy and authorities",

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use coder_operator::api::{CoderGroup, CoderLicense, CoderWorkspaceProxy};
 use coder_operator::metrics::catalog;
 
-use crate::support::{Coder, World, ready, simulated_only};
+use crate::support::{Coder, Operator, Settings, World, cluster, ready, simulated_only};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_promised_metrics_are_there_and_name_no_object() {
@@ -125,5 +125,83 @@ async fn a_pass_is_a_span_and_a_change_is_an_event_and_a_log_line() {
     assert_eq!(line["span"]["kind"], "CoderGroup");
     assert_eq!(line["span"]["object"], format!("{}/backend", world.ns()));
     assert!(!log.contains(&world.coder.token), "the token is in the log");
+    world.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_audit_log_has_every_write_with_the_object_that_asked_for_it_and_no_secret() {
+    simulated_only!("reads the journal");
+    let ground = cluster().await;
+    let namespace = ground.namespace("audit").await.unwrap();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    let settings = Settings {
+        environment: vec![("CODER_OPERATOR_AUDIT_LOG".to_owned(), path)],
+        ..Settings::watching(namespace.name())
+    };
+    let operator = Operator::start(ground, &settings).await;
+    let coder = Coder::simulated(Profile::Main).await;
+    let kube = ground.admin().unwrap();
+    let world = World {
+        ground,
+        namespace,
+        coder,
+        operator,
+        kube,
+    };
+    world.connect(world.ns(), "default", json!({})).await;
+    let proxy =
+        json!({ "displayName": "P", "icon": "/p.png", "tokenSecret": { "name": "p" }, "deletionPolicy": "Delete" });
+    world.apply::<CoderWorkspaceProxy>("paris", proxy).await;
+    world.wait::<CoderWorkspaceProxy>("paris", ready).await;
+    let group = |quota: u32| json!({ "organization": "default", "quotaAllowance": quota, "deletionPolicy": "Delete" });
+    world.apply::<CoderGroup>("backend", group(1)).await;
+    world.wait::<CoderGroup>("backend", ready).await;
+    world.apply::<CoderGroup>("backend", group(2)).await;
+    world.wait::<CoderGroup>("backend", ready).await;
+    world.delete::<CoderGroup>("backend").await;
+    world.gone::<CoderGroup>("backend").await;
+
+    let text = std::fs::read_to_string(file.path()).unwrap();
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let written: Vec<(&str, &str, u64)> = lines
+        .iter()
+        .map(|line| {
+            (
+                line["method"].as_str().unwrap(),
+                line["path"].as_str().unwrap(),
+                line["status"].as_u64().unwrap(),
+            )
+        })
+        .collect();
+    let writes = world.coder.sim().journal().writes();
+    let happened: Vec<(String, String, u64)> = writes
+        .iter()
+        .map(|entry| {
+            let path = entry.path.trim_start_matches("/api/v2").split('?').next().unwrap();
+            (
+                entry.method.to_string(),
+                path.to_owned(),
+                u64::from(entry.status.unwrap()),
+            )
+        })
+        .collect();
+    let happened: Vec<(&str, &str, u64)> = happened
+        .iter()
+        .map(|(method, path, status)| (&**method, &**path, *status))
+        .collect();
+    assert_eq!(written, happened);
+    let changed = lines.iter().find(|line| line["method"] == "PATCH").expect("the quota");
+    let expected = json!({
+        "name": "pass", "kind": "CoderGroup", "object": format!("{}/backend", world.ns()), "generation": 2,
+    });
+    assert_eq!(changed["span"], expected);
+    let issued = world.secret("p", "CODER_PROXY_SESSION_TOKEN").await.unwrap();
+    assert!(!text.contains(&world.coder.token) && !text.contains(&issued), "{text}");
+    let log = world.operator.log();
+    assert!(
+        !log.contains("\"target\":\"audit\""),
+        "the log itself is not twice as long"
+    );
     world.finish().await;
 }

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use coder_operator::api::CoderInstance;
 
-use crate::support::{World, condition};
+use crate::support::{Coder, Operator, Settings, World, cluster, condition, message};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_private_authority_is_trusted_when_it_is_named_and_only_then() {
@@ -42,6 +42,39 @@ async fn a_private_authority_is_trusted_when_it_is_named_and_only_then() {
     };
     let instance = world.wait::<CoderInstance>("private", answered).await;
     assert!(says(&instance).contains("/buildinfo"), "{}", says(&instance));
+    world.finish().await;
+}
+
+/// What the chart's value `ca` does: authorities that count for every connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_authority_of_the_environment_is_trusted_by_all_instances() {
+    let ground = cluster().await;
+    let namespace = ground.namespace("tls-environment").await.unwrap();
+    let authority = ground.config("coder-operator").unwrap().root_cert.unwrap().remove(0);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), pem(&authority)).unwrap();
+    let settings = Settings {
+        environment: vec![("SSL_CERT_FILE".to_owned(), file.path().display().to_string())],
+        ..Settings::watching(namespace.name())
+    };
+    let world = World {
+        ground,
+        coder: Coder::any().await,
+        operator: Operator::start(ground, &settings).await,
+        namespace,
+        kube: ground.admin().unwrap(),
+    };
+    world.put_secret(world.ns(), "token", &[("token", "a-b")]).await;
+    let spec = json!({ "url": ground.url(), "tokenSecretRef": { "name": "token" } });
+    world.apply::<CoderInstance>("private", spec).await;
+    // Trusted; that it is no Coder is another matter.
+    let answered = |instance: &CoderInstance| message(instance, "Ready").contains("/buildinfo");
+    let instance = world.wait::<CoderInstance>("private", answered).await;
+    assert!(
+        !message(&instance, "Ready").contains("TLS"),
+        "{}",
+        message(&instance, "Ready")
+    );
     world.finish().await;
 }
 

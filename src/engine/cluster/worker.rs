@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use kube::Resource;
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -203,7 +204,8 @@ impl<P: Reconciler> Worker<P> {
     async fn reconcile(&self, object: Arc<P::Object>) -> Option<Duration> {
         let kind = P::Object::KIND;
         let key = object.key();
-        let span = tracing::info_span!("pass", kind, object = %key);
+        let generation = object.meta().generation;
+        let span = tracing::info_span!("pass", kind, object = %key, generation);
         let began = Instant::now();
         let pass = self.reconciler.pass(&self.engine, &self.recent, object);
         let ended = AssertUnwindSafe(pass).catch_unwind().instrument(span.clone()).await;
