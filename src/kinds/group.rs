@@ -4,19 +4,20 @@
 //! somebody twice. Users who are not in the organization (yet) wait and never block the others.
 
 mod change;
+mod name;
 mod people;
+mod report;
 
 use std::fmt;
 
 use jiff::Timestamp;
-use kube::ResourceExt;
 
 use super::absence;
 use super::field::Update;
 use super::parent::{Parent, parent};
-use crate::api::{AdoptionPolicy, CoderGroup, GroupStatus, Kind, NoteType, Policy, rules};
+use crate::api::{CoderGroup, GroupStatus, Kind, Policy};
 use crate::coder::{CreateGroup, GroupId, OrganizationId, UpdateGroup};
-use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
+use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
 use crate::lists::{GroupItem, Groups, Members, Organizations};
 pub use change::Change;
 use people::Memory;
@@ -68,20 +69,7 @@ impl Remote for CoderGroup {
 
     async fn resolve(cx: &Cx<'_>, object: &CoderGroup) -> Result<Desired, Error> {
         let spec = &object.spec;
-        let name = spec.name.clone().unwrap_or_else(|| object.name_any());
-        let may_exist = spec.name.is_some()
-            && matches!(
-                spec.common.adoption_policy,
-                Some(AdoptionPolicy::IfExists | AdoptionPolicy::MustExist)
-            );
-        let valid = rules::is_name(&name, rules::GROUP_NAME_MAX) || (may_exist && rules::is_group_name(&name));
-        if !valid || name == "Everyone" {
-            let message = format!(
-                "{name} is no valid group name in Coder (letters, digits and single hyphens): set spec.name; a group that \
-                 has such a name already is taken over with adoptionPolicy: IfExists or MustExist"
-            );
-            return Err(Error::terminal(Reason::InvalidSpec, message));
-        }
+        let name = name::of(object)?;
         let instance = object.instance_key();
         let held = held_organization(object.status.as_ref());
         let organization = parent(cx, &instance, &spec.place, held).await?;
@@ -222,9 +210,7 @@ impl Remote for CoderGroup {
         let groups = Groups(desired.organization.id);
         if let Change::Create(request) = change {
             let made = cx.coder().create_group(desired.organization.id, request).await;
-            let made: GroupItem = made
-                .map_err(|error| change::of_name(error, Some(&request.name)))?
-                .into();
+            let made: GroupItem = made.map_err(|error| name::refused(error, Some(&request.name)))?.into();
             cx.put(&groups, made.clone());
             return Ok(Observed {
                 group: made,
@@ -261,7 +247,7 @@ impl Remote for CoderGroup {
                 cx.invalidate(&Members(desired.organization.id));
                 Err(Error::NotConverging(format!("the members changed meanwhile ({error})")))
             }
-            Err(error) => Err(change::of_name(error, request.name.as_deref())),
+            Err(error) => Err(name::refused(error, request.name.as_deref())),
         }
     }
 
@@ -273,24 +259,8 @@ impl Remote for CoderGroup {
         status.organization = Some(desired.organization.name.clone());
         status.member_count = i64::try_from(group.members.len()).ok();
         status.prebuilds_member = *prebuilds;
-        people::record(desired.members.as_ref(), observed, status);
-        let mut notes = Vec::new();
-        status.members_managed = desired.members.is_some() || (status.members_managed && !group.members.is_empty());
-        if status.members_managed && desired.members.is_none() {
-            let message = "members was managed and is not any more, so the present members stay: apply members: [] to \
-                           remove them (with memberPolicy: AtLeast only those whom this object added beside others)";
-            notes.push(Note::new(NoteType::MembersUnmanaged, message));
-        }
-        if let Some(wanted) = &desired.members {
-            notes.extend(people::notes(wanted, status));
-        }
-        let names = desired.members.as_ref().and_then(people::moved_message);
-        let moved: Vec<String> = desired.organization.moved.clone().into_iter().chain(names).collect();
-        if !moved.is_empty() {
-            notes.push(Note::new(NoteType::NameMoved, moved.join("; ")));
-        }
         Report {
-            notes,
+            notes: report::members(desired, observed, status),
             look_again: None,
             unmet: None,
         }

@@ -4,9 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::people::{Wanted, pending_count};
-use crate::api::{CoderGroup, GroupStatus, rules};
-use crate::coder::{self, CreateGroup, UpdateGroup, UserId};
-use crate::engine::{self, Deviation, Error};
+use crate::api::{CoderGroup, GroupStatus};
+use crate::coder::{CreateGroup, UpdateGroup, UserId};
+use crate::engine::{self, Deviation};
 use crate::kinds::field::{Differences, Update};
 use crate::lists::Roster;
 
@@ -130,19 +130,5 @@ impl Change {
             Self::Prebuilds(true) => differences.list("members", prebuilds(), Vec::new()),
             Self::Prebuilds(false) => differences.list("members", Vec::new(), prebuilds()),
         }
-    }
-}
-
-/// Coder gives nobody a name that breaks its rule, and has groups of such names from the identity provider.
-pub(super) fn of_name(error: coder::Error, name: Option<&str>) -> Error {
-    match name {
-        Some(name) if error.class() == coder::Class::Invalid && !rules::is_name(name, rules::GROUP_NAME_MAX) => {
-            let message = format!(
-                "spec.name: Coder gives no group the name {name:?}, only letters, digits and single hyphens ({error}); a \
-                 group that has such a name already is taken over as soon as it is there"
-            );
-            Error::Explained { message, source: error }
-        }
-        _ => error.into(),
     }
 }

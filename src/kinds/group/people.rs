@@ -4,13 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Observed;
 use crate::api::{GroupStatus, ObjectStatus};
-
-use crate::api::NoteType;
 use crate::coder::{OrganizationId, UserId};
-use crate::engine::{Cx, Error, Note};
-use crate::kinds::field::few;
-use crate::lists::{GroupSync, Members, SETTING};
-use crate::lists::{MemberItem, Roster};
+use crate::engine::{Cx, Error};
+use crate::lists::{GroupSync, MemberItem, Members, Roster, SETTING};
 use crate::mirror::Interest;
 
 /// The status remembers at most this many users: of those that names led to, and of those that were added.
@@ -19,7 +15,7 @@ pub(super) const REMEMBERED: usize = 1000;
 /// with thousands of long ones.
 pub(super) const REMEMBERED_BYTES: usize = 128 << 10;
 /// The status names at most this many who are waited for.
-const SHOWN: usize = 100;
+pub(super) const SHOWN: usize = 100;
 
 /// Who shall be a member.
 #[derive(Clone, Debug, Default)]
@@ -215,42 +211,9 @@ impl Wanted {
         status.added_members = all.iter().map(ToString::to_string).collect();
     }
 
-    fn wants(&self, id: UserId) -> bool {
+    pub(super) fn wants(&self, id: UserId) -> bool {
         self.users.contains_key(&id) || (id == UserId::PREBUILDS && self.prebuilds)
     }
-}
-
-/// Writes what is known of members into the status.
-pub(super) fn record(wanted: Option<&Wanted>, observed: &Observed, status: &mut GroupStatus) {
-    let none = Wanted::default();
-    let (pending, ids) = wanted.map_or((&none.pending, &none.ids), |wanted| (&wanted.pending, &wanted.ids));
-    status.pending_members = pending.iter().take(SHOWN).cloned().collect();
-    status.pending_member_count = i64::try_from(pending.len()).ok().filter(|count| *count > 0);
-    status.member_ids = ids.iter().map(|(name, id)| (name.clone(), id.to_string())).collect();
-    let mut all = added(status);
-    match wanted {
-        Some(wanted) if wanted.exact => all.clear(),
-        Some(wanted) => all.retain(|id| wanted.wants(*id) || holds(observed, *id)),
-        None => all.retain(|id| holds(observed, *id)),
-    }
-    status.added_members = all.iter().map(ToString::to_string).collect();
-}
-
-/// What to say of those who are waited for.
-pub(super) fn pending_message(pending: &[String]) -> String {
-    format!(
-        "not in the organization yet, added as soon as they are: {}",
-        few(pending)
-    )
-}
-
-/// What to say of names that lead to somebody else by now.
-pub(super) fn moved_message(wanted: &Wanted) -> Option<String> {
-    let names = (!wanted.moved.is_empty()).then(|| few(&wanted.moved))?;
-    Some(format!(
-        "members keep to whom they named at first: {names}; name them as they are called now, or by id (a name that is \
-         taken off the list and added again means who has it then)"
-    ))
 }
 
 /// How many were waited for.
@@ -261,11 +224,11 @@ pub(super) fn pending_count(status: &GroupStatus) -> usize {
     counted.unwrap_or(status.pending_members.len())
 }
 
-fn added(status: &GroupStatus) -> BTreeSet<UserId> {
+pub(super) fn added(status: &GroupStatus) -> BTreeSet<UserId> {
     status.added_members.iter().filter_map(|id| user_id(id)).collect()
 }
 
-fn holds(observed: &Observed, id: UserId) -> bool {
+pub(super) fn holds(observed: &Observed, id: UserId) -> bool {
     observed.group.members.contains_key(&id) || (id == UserId::PREBUILDS && observed.prebuilds)
 }
 
@@ -285,27 +248,6 @@ fn called<'a>(member: &'a MemberItem, name: &str) -> &'a str {
     } else {
         &member.username
     }
-}
-
-/// What there is to say of members that are managed.
-pub(super) fn notes(wanted: &Wanted, status: &GroupStatus) -> Vec<Note> {
-    let mut notes = Vec::new();
-    if !wanted.pending.is_empty() {
-        notes.push(Note::new(NoteType::MembersPending, pending_message(&wanted.pending)));
-    }
-    if status.added_members.len() >= REMEMBERED {
-        let message = format!(
-            "this object remembers {REMEMBERED} members that it added, and no more: whoever it added beyond that stays when the \
-             list does not name them any more; remove them in Coder, or set memberPolicy: Exact"
-        );
-        notes.push(Note::new(NoteType::MembersStay, message));
-    }
-    if wanted.overridden {
-        let message = "group sync is on in this organization: the identity provider overwrites the groups of its users \
-                       when they sign in; leave members unmanaged, or switch group sync off";
-        notes.push(Note::new(NoteType::MembersOverridden, message));
-    }
-    notes
 }
 
 /// Finds the users that the spec names among the members of the organization.

@@ -286,7 +286,7 @@ fn status_after(wanted: &Wanted) -> GroupStatus {
         ..GroupStatus::default()
     };
     status.common.origin = Some(Origin::Created);
-    people::record(Some(wanted), &group("a"), &mut status);
+    report::record(Some(wanted), &group("a"), &mut status);
     status
 }
 
