@@ -25,7 +25,7 @@ pub fn objects() -> Vec<PolicyRule> {
 #[must_use]
 pub fn secrets() -> Vec<PolicyRule> {
     vec![
-        // Written only for workspace proxies. None is ever deleted, but Kubernetes lets only who may delete a Secret say
+        // Written where Coder shows a token once. None is ever deleted, but Kubernetes lets only who may delete a Secret say
         // whose it is: it is let go with its proxy, and taken over with it.
         rule(
             "",

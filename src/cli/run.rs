@@ -54,6 +54,11 @@ pub(super) struct Options {
     )]
     secret_namespaces: Vec<String>,
 
+    /// Read the labels of namespaces, for the selectors of `spec.access`. `false` needs no `ClusterRole`: a selector then matches
+    /// no namespace, names still do.
+    #[arg(long, default_value_t = true, action = clap::ArgAction::Set, env = "CODER_OPERATOR_NAMESPACE_LABELS")]
+    namespace_labels: bool,
+
     /// Elect a leader, so that several replicas can stand by. `false` for a single process.
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set, env = "CODER_OPERATOR_LEADER_ELECTION")]
     leader_election: bool,
@@ -115,6 +120,7 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
         gate::client(config.clone(), leadership.clone())?,
         &identity,
         leadership.clone(),
+        &options.labelled(),
     );
     let mut coverage = metadata(&engine, &secrets);
     let workers = workers(&engine, &namespaces);
@@ -161,12 +167,21 @@ pub(super) async fn run(options: Options) -> Result<(), Failure> {
 }
 
 impl Options {
+    /// The namespaces whose labels are read: all of the cluster or none, for there is no right to some.
+    fn labelled(&self) -> Namespaces {
+        if self.namespace_labels {
+            Namespaces::All
+        } else {
+            Namespaces::Only(Vec::new())
+        }
+    }
+
     fn lease(&self) -> Duration {
         Duration::from_secs(self.lease_seconds)
     }
 }
 
-fn engine(client: Client, identity: &str, leadership: Leadership) -> (Arc<Engine>, Woken) {
+fn engine(client: Client, identity: &str, leadership: Leadership, labelled: &Namespaces) -> (Arc<Engine>, Woken) {
     let reporter = Reporter {
         controller: "coder-operator.dev/coder-operator".to_owned(),
         instance: Some(identity.to_owned()),
@@ -174,7 +189,7 @@ fn engine(client: Client, identity: &str, leadership: Leadership) -> (Arc<Engine
     let (wakes, woken) = Wakes::new();
     let engine = Engine {
         caches: Arc::new(Caches::new(client.clone())),
-        namespaces: Arc::new(MetadataCache::new("Namespace", &Namespaces::All, true)),
+        namespaces: Arc::new(MetadataCache::new("Namespace", labelled, true)),
         wakes: Arc::new(wakes),
         claims: crate::engine::pass::claims::Claims::default(),
         fights: crate::engine::pass::fights::Fights::default(),
@@ -222,18 +237,21 @@ fn only(names: &[String]) -> Option<Namespaces> {
 fn metadata(engine: &Arc<Engine>, secrets: &Namespaces) -> Vec<Coverage> {
     let client = &engine.kube;
     let cache = |kind| Arc::new(MetadataCache::new(kind, secrets, false));
-    let labels = Arc::clone(&engine.namespaces);
-    vec![
-        watch_metadata::<Namespace>(engine, vec![Api::all(client.clone())], "Namespace", labels, |key| {
-            Topic::Namespace(key.name.clone())
-        }),
+    let mut watched = vec![
         watch_metadata::<Secret>(engine, apis(client, secrets), "Secret", cache("Secret"), |key| {
             Topic::Secret(key.clone())
         }),
         watch_metadata::<ConfigMap>(engine, apis(client, secrets), "ConfigMap", cache("ConfigMap"), |key| {
             Topic::ConfigMap(key.clone())
         }),
-    ]
+    ];
+    if engine.namespaces.coverage().is_watched() {
+        let labels = Arc::clone(&engine.namespaces);
+        let all = vec![Api::all(client.clone())];
+        let topic = |key: &ObjectKey| Topic::Namespace(key.name.clone());
+        watched.push(watch_metadata::<Namespace>(engine, all, "Namespace", labels, topic));
+    }
+    watched
 }
 
 fn watch_metadata<K>(

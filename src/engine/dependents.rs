@@ -40,8 +40,9 @@ impl Engine {
             let may_use = |namespace: Option<&str>| {
                 let Some(namespace) = namespace else { return true };
                 depend(Topic::Namespace(namespace.to_owned()));
+                let known = self.namespaces.coverage();
                 let there =
-                    self.namespaces.coverage().of("").is_err() || self.namespaces.has(&ObjectKey::new("", namespace));
+                    !known.is_watched() || known.of("").is_err() || self.namespaces.has(&ObjectKey::new("", namespace));
                 // Where nobody can tell, they may.
                 there && self.grants(instance, namespace, kind, scope).unwrap_or(true)
             };

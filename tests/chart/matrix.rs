@@ -25,6 +25,14 @@ fn permissions() -> Vec<(&'static str, Value)> {
             "watched, one with secrets",
             json!({ "watchNamespaces": ["team-a", "team-b"], "secretNamespaces": ["team-a"] }),
         ),
+        (
+            "nothing of the cluster",
+            json!({
+                "watchNamespaces": ["team-a"],
+                "rbac": { "namespaces": false, "aggregate": false },
+                "crds": { "enabled": false },
+            }),
+        ),
         ("all secrets", json!({ "secretNamespaces": ["*"] })),
         ("some secrets", json!({ "secretNamespaces": ["coder", "team-a"] })),
         ("no definitions", json!({ "crds": { "enabled": false } })),

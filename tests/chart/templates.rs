@@ -224,6 +224,22 @@ fn watched_namespaces_have_a_role_each_and_the_cluster_only_that_of_namespaces()
 }
 
 #[test]
+fn an_administrator_of_namespaces_can_install_it_without_rights_to_the_cluster() {
+    let (_, values) = cases()
+        .into_iter()
+        .find(|(case, _)| *case == "nothing of the cluster")
+        .unwrap();
+    for object in template(&values).unwrap() {
+        assert!(
+            object.metadata.namespace.is_some(),
+            "{} {}",
+            kind(&object),
+            name(&object)
+        );
+    }
+}
+
+#[test]
 fn users_may_not_write_the_status() {
     let objects = template(&json!({})).unwrap();
     let role = |suffix: &str| {

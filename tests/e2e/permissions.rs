@@ -17,7 +17,7 @@ use coder_operator::api::{CoderGroup, CoderInstance, CoderLicense, CoderOrganiza
 use coder_operator::crds;
 
 use crate::support::permissions::{NAME, install, render, token};
-use crate::support::{Coder, Operator, Settings, World, ready};
+use crate::support::{Coder, Operator, Settings, World, ready, stalled};
 
 /// API group, resource with its subresource, verb.
 type Permission = (String, String, String);
@@ -133,6 +133,35 @@ async fn in_some_namespaces_it_does_all_its_work_and_sees_nothing_elsewhere() {
             .await,
     );
     refused(Api::<CoderLicense>::all(account).list(&nothing).await);
+    world.leave();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_any_right_to_the_cluster_it_does_all_its_work_and_grants_by_name() {
+    let values = json!({ "watchNamespaces": ["WORK", NAME], "rbac": { "namespaces": false, "aggregate": false } });
+    let (mut world, _, objects) = release(values).await;
+    assert!(
+        objects
+            .iter()
+            .all(|object| object.types.as_ref().unwrap().kind != "ClusterRole")
+    );
+    world
+        .until("it is ready", async || world.operator.http("/readyz").await.0 == 200)
+        .await;
+    a_whole_life(&world).await;
+    // Whom the instance names may use it; whom a selector would name may not.
+    let reference = json!({ "name": "default", "namespace": world.ns() });
+    let group = json!({ "organization": "default", "name": world.name("theirs"), "instanceRef": reference });
+    let by_label = json!({ "access": { "namespaces": { "selector": {} } } });
+    world.patch::<CoderInstance>("default", by_label).await;
+    world.apply_in::<CoderGroup>(NAME, "theirs", group).await;
+    world
+        .wait_in(NAME, "theirs", stalled::<CoderGroup>("AccessDenied"))
+        .await;
+    let by_name = json!({ "access": { "namespaces": { "selector": null, "names": [NAME] } } });
+    world.patch::<CoderInstance>("default", by_name).await;
+    world.wait_in::<CoderGroup>(NAME, "theirs", ready).await;
+    is_exact(&mut world, &objects).await;
     world.leave();
 }
 

@@ -94,6 +94,12 @@ impl Coverage {
         &self.kind
     }
 
+    /// Whether anybody looks at all.
+    #[must_use]
+    pub fn is_watched(&self) -> bool {
+        !self.lock().is_empty()
+    }
+
     /// Whether every list has come.
     #[must_use]
     pub fn is_complete(&self) -> bool {
