@@ -69,4 +69,5 @@ mod tls;
 mod token;
 mod uninstall;
 mod unreadable;
+mod upgrade;
 mod workspace_proxy;
