@@ -11,7 +11,9 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use coder_operator::api::{CoderInstance, Kind, ObjectStatus, Origin};
+use coder_operator::api::{CoderInstance, Kind, Object, ObjectStatus, Origin};
+use coder_operator::engine::Remote;
+use coder_operator::kinds;
 
 use crate::support::{AnyObject, Coder, World, cluster, message, ready, simulated_only, stalled};
 
@@ -23,9 +25,15 @@ pub(crate) trait Subject {
     const WORD: &'static str;
     /// Whether it is always there, so that nobody can delete it.
     const STANDS: bool;
+    /// Whether it can be used from a granted namespace although nobody names it.
+    const IS_GRANTED_BY_ITSELF: bool = false;
 
     /// The spec.
     fn spec() -> Value;
+    /// The spec of another that wants the same.
+    fn rival() -> Value {
+        Self::spec()
+    }
     /// Makes what it needs.
     async fn prepare(_world: &World) {}
     /// What Coder holds of it.
@@ -125,7 +133,7 @@ pub(crate) async fn is_taken_over_only_when_told<S: Subject>() {
     let adopted = world.wait("it", ready::<S::Kind>).await;
     assert_eq!(origin(&adopted), Some(Origin::Adopted));
     world
-        .apply::<S::Kind>("another", with(S::spec(), &json!({ "adoptionPolicy": "IfExists" })))
+        .apply::<S::Kind>("another", with(S::rival(), &json!({ "adoptionPolicy": "IfExists" })))
         .await;
     let refused = world.wait("another", stalled::<S::Kind>("Conflict")).await;
     assert!(
@@ -171,16 +179,15 @@ pub(crate) async fn is_granted_by_name_only<S: Subject>() {
         &json!({ "instanceRef": { "name": "default", "namespace": world.ns() } }),
     );
     world.apply_in::<S::Kind>(team.name(), "it", spec).await;
-    let refused = world
-        .wait_in(team.name(), "it", stalled::<S::Kind>("AccessDenied"))
-        .await;
-    let kind = <S::Kind as coder_operator::api::Object>::KIND;
-    let said = message(&refused, "Stalled");
-    assert!(
-        said.contains(&format!("spec.access.kinds does not include {kind}")),
-        "{said}"
-    );
-    assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    let kind = <S::Kind as Object>::KIND;
+    if !S::IS_GRANTED_BY_ITSELF {
+        let denied = stalled::<S::Kind>("AccessDenied");
+        let refused = world.wait_in(team.name(), "it", denied).await;
+        let said = message(&refused, "Stalled");
+        let reason = format!("spec.access.kinds does not include {kind}");
+        assert!(said.contains(&reason), "{said}");
+        assert_eq!(world.coder.writes_since(mark), [""; 0]);
+    }
     let granted = json!({ "access": { "namespaces": { "names": [team.name()] }, "kinds": [kind] } });
     world.patch::<CoderInstance>("default", granted).await;
     world.wait_in(team.name(), "it", ready::<S::Kind>).await;
@@ -249,10 +256,31 @@ macro_rules! hold_for {
                 super::is_granted_by_name_only::<$subject>().await;
             }
         })+
+
+        #[test]
+        fn every_kind_is_a_subject() {
+            struct Names(Vec<&'static str>);
+            impl kinds::Visitor for Names {
+                fn visit<R: Remote>(&mut self) {
+                    self.0.push(R::KIND);
+                }
+            }
+            let mut subjects = vec![$(<<$subject as Subject>::Kind as Object>::KIND),+];
+            // Of licences there can be two, and nobody can change one: `license` tries what that leaves of the guarantees.
+            subjects.push("CoderLicense");
+            let mut names = Names(Vec::new());
+            kinds::visit(&mut names);
+            names.0.sort_unstable();
+            subjects.sort_unstable();
+            assert_eq!(subjects, names.0);
+        }
     };
 }
 
 hold_for! {
+    organization: subjects::Organization,
+    group: subjects::Group,
+    workspace_proxy: subjects::WorkspaceProxy,
     custom_role: subjects::CustomRole,
     organization_member: subjects::OrganizationMember,
     group_sync: subjects::GroupSync,

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderCustomRole, CoderGroupSync, CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey,
-    CoderRoleSync, CoderTemplateAccess,
+    CoderCustomRole, CoderGroup, CoderGroupSync, CoderOrganization, CoderOrganizationMember, CoderOrganizationSync,
+    CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
 };
 
 use super::Subject;
@@ -32,6 +32,133 @@ fn without_empty(mut settings: Value) -> Value {
 async fn sync_by_hand(world: &World, path: &str) {
     let settings = json!({ "field": "somebody-elses", "mapping": {}, "organization_assign_default": true });
     world.coder.change(Method::PATCH, path, settings).await;
+}
+
+pub(super) struct Organization;
+
+impl Subject for Organization {
+    type Kind = CoderOrganization;
+    const WORD: &'static str = "organization";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({ "name": "research", "displayName": "Research" })
+    }
+
+    /// An organization is deleted only where its own spec says so.
+    fn left(_: Value, declared: Value) -> Value {
+        declared
+    }
+
+    async fn held(world: &World) -> Value {
+        let found = world.coder.organization("research").await;
+        found.map(|it| it["display_name"].clone()).unwrap_or_default()
+    }
+
+    async fn tamper(world: &World) {
+        let other = json!({ "display_name": "Somebody else's" });
+        world
+            .coder
+            .change(Method::PATCH, "/organizations/research", other)
+            .await;
+    }
+
+    async fn take_away(world: &World) {
+        world
+            .coder
+            .change(Method::DELETE, "/organizations/research", json!({}))
+            .await;
+    }
+}
+
+pub(super) struct Group;
+
+impl Subject for Group {
+    type Kind = CoderGroup;
+    const WORD: &'static str = "group";
+    const STANDS: bool = false;
+    const IS_GRANTED_BY_ITSELF: bool = true;
+
+    fn spec() -> Value {
+        json!({ "organization": "platform", "name": "backend", "quotaAllowance": 7 })
+    }
+
+    async fn prepare(world: &World) {
+        world.coder.sim().create_organization("platform");
+    }
+
+    async fn held(world: &World) -> Value {
+        let found = world.coder.group("platform", "backend").await;
+        found.map(|it| it["quota_allowance"].clone()).unwrap_or_default()
+    }
+
+    async fn tamper(world: &World) {
+        let path = group_path(world).await;
+        world
+            .coder
+            .change(Method::PATCH, &path, json!({ "quota_allowance": 99 }))
+            .await;
+    }
+
+    async fn take_away(world: &World) {
+        let path = group_path(world).await;
+        world.coder.change(Method::DELETE, &path, json!({})).await;
+    }
+}
+
+async fn group_path(world: &World) -> String {
+    let group = world.coder.group("platform", "backend").await.expect("the group");
+    format!("/groups/{}", group["id"].as_str().unwrap())
+}
+
+pub(super) struct WorkspaceProxy;
+
+impl Subject for WorkspaceProxy {
+    type Kind = CoderWorkspaceProxy;
+    const WORD: &'static str = "workspace-proxy";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({
+            "name": "paris", "displayName": "Paris", "icon": "/emojis/1f680.png", "tokenSecret": { "name": "paris" },
+        })
+    }
+
+    fn rival() -> Value {
+        let mut spec = Self::spec();
+        spec["tokenSecret"]["name"] = json!("another");
+        spec
+    }
+
+    async fn held(world: &World) -> Value {
+        proxy(world).await["display_name"].clone()
+    }
+
+    async fn tamper(world: &World) {
+        let proxy = proxy(world).await;
+        let id = proxy["id"].as_str().unwrap();
+        let other = json!({
+            "id": id, "name": "paris", "display_name": "Somebody else's", "icon": "/emojis/1f680.png",
+            "regenerate_token": false,
+        });
+        world
+            .coder
+            .change(Method::PATCH, &format!("/workspaceproxies/{id}"), other)
+            .await;
+    }
+
+    async fn take_away(world: &World) {
+        world
+            .coder
+            .change(Method::DELETE, "/workspaceproxies/paris", json!({}))
+            .await;
+    }
+}
+
+async fn proxy(world: &World) -> Value {
+    let listed = world.coder.get("/workspaceproxies").await;
+    let regions = listed["regions"].as_array().cloned().unwrap_or_default();
+    regions.into_iter().find(|it| it["name"] == "paris").unwrap_or_default()
 }
 
 pub(super) struct CustomRole;
