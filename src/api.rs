@@ -9,6 +9,7 @@
 
 pub mod common;
 pub mod custom_role;
+pub mod deployment_settings;
 pub mod duration;
 pub mod group;
 pub mod group_sync;
@@ -33,6 +34,10 @@ pub use common::{
     AdoptionPolicy, CommonSpec, DeletionPolicy, InstanceRef, Mode, ObjectRef, Policy, SecretKeyRef, SecretRef,
 };
 pub use custom_role::{CoderCustomRole, CustomRoleSpec, CustomRoleStatus, UnknownPermissions};
+pub use deployment_settings::{
+    AnnouncementBanner, CoderDeploymentSettings, DeploymentSettingsSpec, DeploymentSettingsStatus, HealthCheck,
+    NotificationMethod,
+};
 pub use duration::DurationString;
 pub use group::{CoderGroup, GroupSpec, GroupStatus};
 pub use group_sync::{CoderGroupSync, GroupSyncSpec, GroupSyncStatus};

@@ -6,7 +6,8 @@
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `idp_sync` (`group_sync`, `role_sync`, `organization_sync`),
-//!   `workspace_sharing`, `provisioner_key`, `template`, `role`, `audit`, `api_key`.
+//!   `workspace_sharing`, `provisioner_key`, `template`, `role`, `audit`, `api_key`, `appearance`, `notifications`,
+//!   `deployment_settings`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
 //!
@@ -17,12 +18,14 @@
 
 mod answer;
 mod api_key;
+mod appearance;
 mod audit;
 mod bodies;
 mod breaker;
 mod build_info;
 mod class;
 mod client;
+mod deployment_settings;
 mod entitlements;
 mod error;
 mod group;
@@ -33,6 +36,7 @@ mod ids;
 mod jwt;
 mod license;
 mod limits;
+mod notifications;
 mod observer;
 mod organization;
 mod organization_member;
@@ -52,6 +56,7 @@ mod workspace_sharing;
 
 pub use answer::{Answer, RawAnswer, Validation, sanitise};
 pub use api_key::ApiKey;
+pub use appearance::{Appearance, Banner};
 pub use audit::{AuditEntry, AuditUser};
 pub use bodies::Bodies;
 pub use breaker::{BreakerConfig, BreakerState};
@@ -69,6 +74,7 @@ pub use ids::{
 };
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
+pub use notifications::NotificationTemplate;
 pub use observer::{CallInfo, Observer, WRITES};
 pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::{OrganizationMember, Quota};

@@ -6,6 +6,7 @@
 
 mod absence;
 pub mod custom_role;
+pub mod deployment_settings;
 mod field;
 pub mod group;
 pub mod group_sync;
@@ -26,8 +27,9 @@ mod unmanaged;
 pub mod workspace_proxy;
 
 use crate::api::{
-    CoderCustomRole, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization, CoderOrganizationMember,
-    CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization,
+    CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess,
+    CoderWorkspaceProxy,
 };
 use crate::engine::Remote;
 
@@ -49,5 +51,6 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderRoleSync>();
     visitor.visit::<CoderOrganizationSync>();
     visitor.visit::<CoderTemplateAccess>();
+    visitor.visit::<CoderDeploymentSettings>();
     visitor.visit::<CoderWorkspaceProxy>();
 }

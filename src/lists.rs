@@ -4,6 +4,7 @@
 //! An entry is shown to every list that is in use ([`Collection::LOG`]); only what concerns lists of all sorts alike
 //! stands here.
 
+mod deployment_settings;
 mod entry;
 mod groups;
 mod idp_sync;
@@ -22,6 +23,9 @@ mod users;
 mod workspace_proxies;
 mod workspace_sharing;
 
+pub use deployment_settings::{
+    AppearanceOf, DismissedHealthChecks, NotificationMethods, NotificationsPaused, PrebuildsPaused,
+};
 pub use groups::{GroupItem, Groups};
 pub use idp_sync::{GroupSync, OrganizationSync, RoleSync, Synced};
 pub use licenses::{LicenseItem, Licenses};

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderCustomRole, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOrganization,
-    CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess,
-    CoderWorkspaceProxy, NoteType, Object, annotation,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense,
+    CoderOrganization, CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync,
+    CoderTemplateAccess, CoderWorkspaceProxy, NoteType, Object, annotation,
 };
 use coder_operator::engine::Reason;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -258,6 +258,7 @@ fn the_readme_has_a_valid_example_of_every_kind() {
             CoderRoleSync::KIND => keeps_every_field::<CoderRoleSync>(&object),
             CoderOrganizationSync::KIND => keeps_every_field::<CoderOrganizationSync>(&object),
             CoderTemplateAccess::KIND => keeps_every_field::<CoderTemplateAccess>(&object),
+            CoderDeploymentSettings::KIND => keeps_every_field::<CoderDeploymentSettings>(&object),
             CoderWorkspaceProxy::KIND => keeps_every_field::<CoderWorkspaceProxy>(&object),
             other => panic!("there is no kind {other}"),
         }

@@ -21,6 +21,9 @@ pub trait Setting: Clone + Debug + Send + Sync + 'static {
     /// Which entries of the audit log are about it.
     const ENTRIES: Entries;
 
+    /// What the specs call the fields that the log calls something else.
+    const FIELDS: &'static [(&'static str, &'static str)] = &[];
+
     /// The organization that it belongs to.
     fn within(&self) -> Option<OrganizationId>;
 
@@ -67,7 +70,7 @@ fn concern<S: Setting>(setting: &S, entry: &AuditEntry, _: &Snapshot<S::Value>) 
         return Concerned::NOTHING;
     };
     if entry.resource_type == about && entry.organization() == setting.within() {
-        Concerned::Whole(entry::logged(entry))
+        Concerned::Whole(entry::logged_as(entry, S::FIELDS))
     } else {
         Concerned::NOTHING
     }

@@ -6,6 +6,7 @@
 
 mod custom_role;
 mod definitions;
+mod deployment_settings;
 mod group;
 mod instance;
 mod license;
@@ -78,6 +79,7 @@ fn walk(kind: &str, path: &str, schema: &JSONSchemaProps, found: &mut BTreeSet<(
 fn every_rule_has_a_case() {
     let tables = [
         custom_role::rules(),
+        deployment_settings::rules(),
         group::rules(),
         instance::rules(),
         license::rules(),

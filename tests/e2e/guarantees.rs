@@ -288,6 +288,7 @@ hold_for! {
     organization_sync: subjects::OrganizationSync,
     template_access: subjects::TemplateAccess,
     provisioner_key: subjects::ProvisionerKey,
+    deployment_settings: subjects::DeploymentSettings,
 }
 
 #[tokio::test(flavor = "multi_thread")]

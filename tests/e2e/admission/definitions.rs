@@ -78,6 +78,7 @@ async fn kubectl_knows_short_names_category_and_columns() {
             "cpk",
             &["Key", "Organization", "Daemons", "Issued", "Ready", "Reason", "Age"],
         ),
+        ("coderdeploymentsettings", "cds", &["Ready", "Reason", "Age"]),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

@@ -287,6 +287,7 @@ pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
         "CoderOrganizationMember" => json!({"organization": "default", "user": "ann"}),
         "CoderGroupSync" | "CoderRoleSync" => json!({"organization": "default", "field": "claim"}),
         "CoderTemplateAccess" => json!({"organization": "default", "template": "web", "groups": {}}),
+        "CoderDeploymentSettings" => json!({"notifications": {"paused": false}}),
         "CoderOrganizationSync" => json!({"field": "claim"}),
         "CoderProvisionerKey" => json!({"organization": "default", "keySecret": {"name": "cluster-key"}}),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),

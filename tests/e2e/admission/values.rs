@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 34] = [
+    let refused: [(&str, Value, &str, &str); 36] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -144,6 +144,18 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"users": {"ann": "Owner"}}),
             "spec.users.ann",
             "\"Admin\"",
+        ),
+        (
+            "CoderDeploymentSettings",
+            json!({"appearance": {"announcementBanners": [{"message": "x", "backgroundColor": "blue"}]}}),
+            "spec.appearance.announcementBanners[0].backgroundColor",
+            "should match",
+        ),
+        (
+            "CoderDeploymentSettings",
+            json!({"health": {"dismissed": ["Derp"]}}),
+            "spec.health.dismissed[0]",
+            "\"DERP\"",
         ),
         (
             "CoderRoleSync",

@@ -6,8 +6,8 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderCustomRole, CoderGroup, CoderGroupSync, CoderOrganization, CoderOrganizationMember, CoderOrganizationSync,
-    CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderOrganization, CoderOrganizationMember,
+    CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
 };
 
 use super::Subject;
@@ -414,5 +414,42 @@ impl Subject for ProvisionerKey {
         for key in world.coder.sim().provisioner_keys() {
             world.coder.sim().delete_provisioner_key("platform", &key.name);
         }
+    }
+}
+
+pub(super) struct DeploymentSettings;
+
+impl Subject for DeploymentSettings {
+    type Kind = CoderDeploymentSettings;
+    const WORD: &'static str = "settings";
+    const STANDS: bool = true;
+
+    fn spec() -> Value {
+        let banner = json!({ "message": "Maintenance Sunday", "backgroundColor": "#004852" });
+        json!({
+            "appearance": { "applicationName": "Acme", "announcementBanners": [banner] },
+            "notifications": { "paused": true }, "prebuilds": { "paused": true }, "health": { "dismissed": ["DERP"] },
+        })
+    }
+
+    async fn held(world: &World) -> Value {
+        let appearance = world.coder.get("/appearance").await;
+        json!([
+            appearance["application_name"],
+            appearance["announcement_banners"],
+            world.coder.get("/notifications/settings").await,
+            world.coder.get("/prebuilds/settings").await,
+            world.coder.get("/debug/health/settings").await,
+        ])
+    }
+
+    async fn tamper(world: &World) {
+        let appearance = json!({ "application_name": "Somebody else's" });
+        world.coder.change(Method::PUT, "/appearance", appearance).await;
+        let resumed = json!({ "notifier_paused": false });
+        world
+            .coder
+            .change(Method::PUT, "/notifications/settings", resumed)
+            .await;
     }
 }
