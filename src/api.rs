@@ -18,6 +18,7 @@ pub mod instance;
 pub mod kind;
 pub mod license;
 pub mod note;
+pub mod oauth2_app;
 pub mod organization;
 pub mod organization_member;
 pub mod organization_sync;
@@ -48,6 +49,7 @@ pub use instance::{
 pub use kind::{Kind, KindStatus, Object, ObjectKey, ObjectStatus, Reference, Scope};
 pub use license::{CoderLicense, LicenseSpec, LicenseStatus, ReplacedLicense};
 pub use note::NoteType;
+pub use oauth2_app::{CoderOAuth2App, OAuth2AppSpec, OAuth2AppStatus};
 pub use organization::{CoderOrganization, OrganizationSpec, OrganizationStatus, WorkspaceSharing};
 pub use organization_member::{CoderOrganizationMember, MemberQuota, OrganizationMemberSpec, OrganizationMemberStatus};
 pub use organization_sync::{CoderOrganizationSync, OrganizationSyncSpec, OrganizationSyncStatus};
@@ -66,7 +68,7 @@ pub const GROUP: &str = "coder-operator.dev";
 pub mod annotation {
     /// Look at the object now. The handled value goes to `status.lastHandledReconcileAt`.
     pub const RECONCILE_AT: &str = "coder-operator.dev/reconcile-at";
-    /// Issue a new secret (provisioner key: a new key; workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
+    /// Issue a new secret (provisioner key: a new key; OAuth2 application: a new client secret; workspace proxy: a new token). The handled value goes to `status.lastHandledRotate`.
     pub const ROTATE: &str = "coder-operator.dev/rotate";
     /// What the operator notes of an object before its first status, in one write with the finalizer: the beginning of its
     /// status. It means nothing as soon as there is a status, and nothing on a copy.

@@ -6,7 +6,7 @@
 //! * [`Error`] and [`Class`] — what went wrong and what it means: `error`, `answer` (a refusal's texts), `class`.
 //! * one file a resource, with its types and its calls as methods of [`Client`]: `build_info`, `entitlements`, `user`,
 //!   `organization`, `organization_member`, `group`, `license`, `workspace_proxy`, `idp_sync` (`group_sync`, `role_sync`, `organization_sync`),
-//!   `workspace_sharing`, `provisioner_key`, `template`, `role`, `audit`, `api_key`, `appearance`, `notifications`,
+//!   `workspace_sharing`, `provisioner_key`, `oauth2_app`, `template`, `role`, `audit`, `api_key`, `appearance`, `notifications`,
 //!   `deployment_settings`.
 //! * `jwt` — what a licence says about itself, read without asking a server.
 //! * `ids`, `wire` — newtypes, and what Go's JSON needs from a reader.
@@ -37,6 +37,7 @@ mod jwt;
 mod license;
 mod limits;
 mod notifications;
+mod oauth2_app;
 mod observer;
 mod organization;
 mod organization_member;
@@ -69,12 +70,13 @@ pub use group::{CreateGroup, Group, GroupMember, GroupSource, UpdateGroup};
 pub use group_sync::GroupSyncSettings;
 pub use idp_sync::{IdpSync, SyncMapping};
 pub use ids::{
-    DeploymentId, GroupId, LicenseId, NoId, OrganizationId, OrganizationRef, ProvisionerKeyId, ProxyId, TemplateId,
-    UserId,
+    DeploymentId, GroupId, LicenseId, NoId, OAuth2AppId, OrganizationId, OrganizationRef, ProvisionerKeyId, ProxyId,
+    TemplateId, UserId,
 };
 pub use jwt::{JwtError, LicenseClaims, Refusal};
 pub use license::License;
 pub use notifications::NotificationTemplate;
+pub use oauth2_app::{NewOAuth2Secret, OAuth2App, OAuth2Endpoints, OAuth2Secret, PutOAuth2App};
 pub use observer::{CallInfo, Observer, WRITES};
 pub use organization::{CreateOrganization, Organization, UpdateOrganization};
 pub use organization_member::{OrganizationMember, Quota};

@@ -12,6 +12,7 @@ pub mod group;
 pub mod group_sync;
 pub mod issued;
 pub mod license;
+pub mod oauth2_app;
 pub mod organization;
 pub mod organization_member;
 pub mod organization_sync;
@@ -27,9 +28,9 @@ mod unmanaged;
 pub mod workspace_proxy;
 
 use crate::api::{
-    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderLicense, CoderOrganization,
-    CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess,
-    CoderWorkspaceProxy,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderLicense, CoderOAuth2App,
+    CoderOrganization, CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync,
+    CoderTemplateAccess, CoderWorkspaceProxy,
 };
 use crate::engine::Remote;
 
@@ -52,5 +53,6 @@ pub fn visit(visitor: &mut impl Visitor) {
     visitor.visit::<CoderOrganizationSync>();
     visitor.visit::<CoderTemplateAccess>();
     visitor.visit::<CoderDeploymentSettings>();
+    visitor.visit::<CoderOAuth2App>();
     visitor.visit::<CoderWorkspaceProxy>();
 }

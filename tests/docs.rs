@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use coder_operator::api::{
-    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderInstance, CoderLicense, CoderOAuth2App,
     CoderOrganization, CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync,
     CoderTemplateAccess, CoderWorkspaceProxy, NoteType, Object, annotation,
 };
@@ -248,6 +248,7 @@ fn the_readme_has_a_valid_example_of_every_kind() {
         let kind = object["kind"].as_str().unwrap().to_owned();
         match kind.as_str() {
             "CoderInstance" => keeps_every_field::<CoderInstance>(&object),
+            CoderOAuth2App::KIND => keeps_every_field::<CoderOAuth2App>(&object),
             CoderLicense::KIND => keeps_every_field::<CoderLicense>(&object),
             CoderOrganization::KIND => keeps_every_field::<CoderOrganization>(&object),
             CoderGroup::KIND => keeps_every_field::<CoderGroup>(&object),

@@ -42,6 +42,8 @@ pub enum NoteType {
     TokenExpiring,
     /// The token of a proxy is known only to whoever created that.
     TokenNotIssued,
+    /// Client secrets that nobody is known to hold.
+    UnclaimedSecrets,
     /// A list or a map was managed and is not any more.
     Unmanaged,
     /// People who are not there yet.

@@ -218,6 +218,12 @@ pub fn access_url() -> Rule {
     .message("must be an absolute URL such as https://coder.example.com, without user, query or fragment")
 }
 
+/// Where an OAuth2 application sends people back to.
+pub fn callback_url() -> Rule {
+    Rule::new("isURL(self) && url(self).getScheme() in ['http', 'https'] && url(self).getHostname() != ''")
+        .message("must be an absolute URL such as https://app.example.com/callback")
+}
+
 /// Whether Coder takes this as a name of at most `max` bytes.
 #[must_use]
 pub fn is_name(text: &str, max: usize) -> bool {

@@ -67,6 +67,8 @@ uuid_id! {
     ProxyId;
     /// A provisioner key of one organization.
     ProvisionerKeyId;
+    /// An OAuth2 application: its client id.
+    OAuth2AppId;
     /// A Coder deployment: the same for all its replicas, and for as long as its database lives.
     DeploymentId;
 }

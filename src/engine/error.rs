@@ -118,6 +118,8 @@ pub enum Reason {
     Conflict,
     /// A name of the spec leads to something else than before.
     NameMoved,
+    /// Several in Coder could be meant.
+    Ambiguous,
     /// The instance does not grant its use.
     AccessDenied,
     /// The token's user may not do it.
@@ -267,6 +269,7 @@ impl Error {
             Self::Waiting { reason, .. } | Self::Terminal { reason, .. } => matches!(
                 reason,
                 Reason::AlreadyExists
+                    | Reason::Ambiguous
                     | Reason::DependencyNotReady
                     | Reason::Forbidden
                     | Reason::NameMoved

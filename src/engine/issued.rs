@@ -90,7 +90,7 @@ pub async fn find(cx: &Cx<'_>, home: &Home, ids: &[&str]) -> Result<Option<Issue
     let beside = home
         .beside
         .iter()
-        .all(|(key, value)| secret.public(key).as_ref() == Some(value));
+        .all(|(key, value)| secret.digest(key) == Some(output::digest(&SecretString::from(value.clone()))));
     Ok(Some(Issued {
         at: fact(ISSUED_AT).and_then(|at| at.parse().ok()),
         rotate: fact(ROTATE).cloned(),

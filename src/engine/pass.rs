@@ -82,7 +82,7 @@ impl<R: Remote> Pass<'_, R> {
         self.show_deletion_policy();
         // Whose a setting is, is told by what it is now.
         let is_new = self.record.status.common().origin.is_none();
-        if (R::LIFE == Life::Standing && is_new) || self.is_asked_for() {
+        if (R::LIFE == Life::Standing && is_new) || self.is_unanswered() || self.is_asked_for() {
             self.due.fresh = Some(self.due.asked);
         }
         let mut result = self.attempt().await;
@@ -151,6 +151,9 @@ impl<R: Remote> Pass<'_, R> {
         self.claim_found(&connection, &found)?;
         self.authorize_organizations(&connection, Some(&desired), found.any())?;
         let decision = adoption::decide_of::<R>(found, &desired, policy, &what)?;
+        if matches!(decision, Decision::Create) {
+            self.let_settle(&what)?;
+        }
         let mut observed = self.take(decision).await?;
         let mut done = Vec::new();
         let mut left = Vec::new();

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::future::Future;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::api::{DeletionPolicy, Kind, NoteType, Origin};
 use crate::engine::cx::Cx;
@@ -21,6 +21,10 @@ pub trait Remote: Kind {
     const NOUN: &'static str;
     /// The role that the token's user needs to change it, as people say it: `the role Owner`.
     const NEEDS: &'static str;
+
+    /// How long a creation that got no answer may still come true. Only for what Coder would make twice: it is not begun
+    /// again before.
+    const SETTLES: Option<SignedDuration> = None;
 
     /// What shall be, with references resolved and values parsed.
     type Desired: Send + Sync;

@@ -49,6 +49,8 @@ pub struct Past<'a> {
 /// Why a new one is issued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Why {
+    /// There was none yet.
+    First,
     /// Somebody asked for it.
     Asked,
     /// It has been used for as long as the spec says.
@@ -154,6 +156,7 @@ impl Why {
     pub(super) fn describe(self, words: Words) -> String {
         let Words { noun, means, .. } = words;
         match self {
+            Self::First => format!("issue a {noun}"),
             Self::Asked => format!("issue a new {noun} as asked: {means}"),
             Self::Due => format!("issue a new {noun}, it was due: {means}"),
             Self::Lost => format!("issue a new {noun}, the Secret had lost it: {means}"),
@@ -166,7 +169,7 @@ impl Why {
     pub(super) fn deviation(self, words: Words) -> Option<Deviation> {
         let Words { field, noun, means } = words;
         let text = match self {
-            Self::Asked | Self::Due | Self::Other(_) => return None,
+            Self::First | Self::Asked | Self::Due | Self::Other(_) => return None,
             Self::Lost => format!("{field} lost its {noun} ({means})"),
             Self::Ended => format!("{field} holds a {noun} that was ended in Coder ({means})"),
         };

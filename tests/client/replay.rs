@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use axum::{Router, body::Body, extract::Request, http::Response, routing::any};
 use coder_operator::coder::{
     Client, Config, CreateGroup, CreateOrganization, CreateProvisionerKey, CreateProxy, Error, GroupSyncSettings,
-    IdpSync, LicenseClaims, OrganizationId, OrganizationRef, OrganizationSyncSettings, RoleSyncSettings,
+    IdpSync, LicenseClaims, OrganizationId, OrganizationRef, OrganizationSyncSettings, PutOAuth2App, RoleSyncSettings,
     ShareableOwners, UpdateGroup, UpdateOrganization, UpdateProxy,
 };
 use jiff::Timestamp;
@@ -174,6 +174,7 @@ async fn call(client: &Client, exchange: &Exchange) -> Option<Outcome> {
         ("DELETE", ["organizations", id, "provisionerkeys", name]) if !name.contains('%') => {
             some(client.delete_provisioner_key(id.parse().ok()?, name).await)
         }
+        (method, ["oauth2-provider", "apps", rest @ ..]) => oauth2(client, method, rest).await?,
         ("GET", ["organizations", id, "settings", "workspace-sharing"]) => {
             some(client.workspace_sharing(id.parse().ok()?).await)
         }
@@ -189,6 +190,27 @@ async fn call(client: &Client, exchange: &Exchange) -> Option<Outcome> {
         ("GET", ["organizations", id, rest]) if rest.starts_with("paginated-members") => {
             some(client.list_members(id.parse().ok()?).await)
         }
+        _ => return None,
+    })
+}
+
+/// The calls of OAuth2 applications and their client secrets.
+async fn oauth2(client: &Client, method: &str, rest: &[&str]) -> Option<Outcome> {
+    Some(match (method, rest) {
+        ("GET", []) => count(client.list_oauth2_apps().await),
+        ("POST", []) => some(client.create_oauth2_app(&PutOAuth2App::default()).await),
+        ("PUT", [id]) => some(
+            client
+                .update_oauth2_app(id.parse().ok()?, &PutOAuth2App::default())
+                .await,
+        ),
+        ("DELETE", [id]) => some(client.delete_oauth2_app(id.parse().ok()?).await),
+        ("GET", [id, "secrets"]) => count(client.list_oauth2_secrets(id.parse().ok()?).await),
+        ("POST", [id, "secrets"]) => {
+            let made = client.create_oauth2_secret(id.parse().ok()?).await;
+            some(made.map(|made| made.client_secret_full.expect("a client secret")))
+        }
+        ("DELETE", [id, "secrets", secret]) => some(client.delete_oauth2_secret(id.parse().ok()?, secret).await),
         _ => return None,
     })
 }

@@ -10,6 +10,7 @@ mod deployment_settings;
 mod group;
 mod instance;
 mod license;
+mod oauth2_app;
 mod organization;
 mod organization_member;
 mod provisioner_key;
@@ -83,6 +84,7 @@ fn every_rule_has_a_case() {
         group::rules(),
         instance::rules(),
         license::rules(),
+        oauth2_app::rules(),
         organization::rules(),
         organization_member::rules(),
         provisioner_key::rules(),

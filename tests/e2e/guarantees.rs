@@ -289,6 +289,7 @@ hold_for! {
     template_access: subjects::TemplateAccess,
     provisioner_key: subjects::ProvisionerKey,
     deployment_settings: subjects::DeploymentSettings,
+    oauth2_app: subjects::OAuth2App,
 }
 
 #[tokio::test(flavor = "multi_thread")]

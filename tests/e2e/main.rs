@@ -52,6 +52,7 @@ mod members;
 mod modes;
 mod moved_names;
 mod namespace_deletion;
+mod oauth2_app;
 mod observability;
 mod order;
 mod organization;

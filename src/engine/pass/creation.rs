@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use super::{Pass, name_of};
 use crate::api::{ObjectStatus, Origin, PendingCreation};
 use crate::engine::connection::Connection;
-use crate::engine::error::Error;
+use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{self, Found};
 use crate::engine::remote::{Remote, Target};
 
@@ -27,6 +27,30 @@ impl<R: Remote> Pass<'_, R> {
         self.show_deletion_policy();
         self.bind();
         self.record.hold().await
+    }
+
+    /// Whether a creation was begun that may have been done, or may still be.
+    pub(super) fn is_unanswered(&self) -> bool {
+        R::SETTLES.is_some() && self.record.status.common().pending_creation.is_some()
+    }
+
+    /// What Coder would make twice is not begun again while the first call may still come true.
+    pub(super) fn let_settle(&self, what: &str) -> Result<(), Error> {
+        let pending = self.record.status.common().pending_creation.as_ref();
+        let until = pending
+            .zip(R::SETTLES)
+            .map(|(pending, settles)| pending.since.0 + settles);
+        match until {
+            Some(until) if (self.engine.now)() < until => {
+                let message = format!(
+                    "the creation of {what} was begun and its answer is missing: it may still come true, so that it is not \
+                     repeated before {until}"
+                );
+                let reason = Reason::Unreachable;
+                Err(Error::Retrying { reason, message })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A creation that was refused: either it is there because it is ours after all, or it may be taken over, or not.

@@ -79,6 +79,11 @@ async fn kubectl_knows_short_names_category_and_columns() {
             &["Key", "Organization", "Daemons", "Issued", "Ready", "Reason", "Age"],
         ),
         ("coderdeploymentsettings", "cds", &["Ready", "Reason", "Age"]),
+        (
+            "coderoauth2apps",
+            "coa",
+            &["App", "Client-ID", "Issued", "Ready", "Reason", "Age"],
+        ),
         ("coderlicenses", "clic", &["ID", "Expires", "Ready", "Reason", "Age"]),
         (
             "coderworkspaceproxies",

@@ -290,6 +290,9 @@ pub(super) fn object(kind: &str, name: &str, spec: Value) -> Value {
         "CoderDeploymentSettings" => json!({"notifications": {"paused": false}}),
         "CoderOrganizationSync" => json!({"field": "claim"}),
         "CoderProvisionerKey" => json!({"organization": "default", "keySecret": {"name": "cluster-key"}}),
+        "CoderOAuth2App" => json!({
+            "callbackURL": "https://app.example.com/callback", "clientSecret": {"name": "app-secret"},
+        }),
         "CoderLicense" => json!({"licenseSecretRef": {"name": "coder-license"}}),
         "CoderWorkspaceProxy" => json!({
             "displayName": "Paris", "icon": "/emojis/1f1eb-1f1f7.png", "tokenSecret": {"name": "paris-token"},

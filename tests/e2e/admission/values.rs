@@ -8,7 +8,7 @@ use super::table::{Bench, object};
 #[allow(clippy::too_many_lines)] // a table
 async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
     let bench = Bench::new("admission-values").await;
-    let refused: [(&str, Value, &str, &str); 36] = [
+    let refused: [(&str, Value, &str, &str); 37] = [
         (
             "CoderInstance",
             json!({"overrides": {"deletionPolicy": "Delete"}}),
@@ -186,6 +186,12 @@ async fn values_outside_the_schema_are_refused_by_the_name_of_the_field() {
             json!({"tags": (0..33).map(|tag| (tag.to_string(), "x")).collect::<std::collections::BTreeMap<_, _>>()}),
             "spec.tags",
             "32",
+        ),
+        (
+            "CoderOAuth2App",
+            json!({"callbackURL": null}),
+            "spec.callbackURL",
+            "Required value",
         ),
         (
             "CoderLicense",

@@ -6,8 +6,9 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use coder_operator::api::{
-    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderOrganization, CoderOrganizationMember,
-    CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess, CoderWorkspaceProxy,
+    CoderCustomRole, CoderDeploymentSettings, CoderGroup, CoderGroupSync, CoderOAuth2App, CoderOrganization,
+    CoderOrganizationMember, CoderOrganizationSync, CoderProvisionerKey, CoderRoleSync, CoderTemplateAccess,
+    CoderWorkspaceProxy,
 };
 
 use super::Subject;
@@ -451,5 +452,37 @@ impl Subject for DeploymentSettings {
             .coder
             .change(Method::PUT, "/notifications/settings", resumed)
             .await;
+    }
+}
+
+pub(super) struct OAuth2App;
+
+impl Subject for OAuth2App {
+    type Kind = CoderOAuth2App;
+    const WORD: &'static str = "oauth2-app";
+    const STANDS: bool = false;
+
+    fn spec() -> Value {
+        json!({ "name": "backstage", "callbackURL": "https://backstage.example.com/cb", "icon": "/emojis/1f4ca.png" })
+    }
+
+    async fn held(world: &World) -> Value {
+        let apps = world.coder.get("/oauth2-provider/apps").await;
+        let of = |app: &Value| json!([app["name"], app["callback_url"], app["icon"]]);
+        apps.as_array().unwrap().iter().map(of).collect()
+    }
+
+    async fn tamper(world: &World) {
+        let apps = world.coder.get("/oauth2-provider/apps").await;
+        let path = format!("/oauth2-provider/apps/{}", apps[0]["id"].as_str().unwrap());
+        let other = json!({ "name": "backstage", "callback_url": "https://evil.example.com/cb", "icon": "" });
+        world.coder.change(Method::PUT, &path, other).await;
+    }
+
+    async fn take_away(world: &World) {
+        let apps = world.coder.get("/oauth2-provider/apps").await;
+        let path = format!("/oauth2-provider/apps/{}", apps[0]["id"].as_str().unwrap());
+        let (status, _) = world.coder.call(Method::DELETE, &path, None).await;
+        assert!(status.is_success());
     }
 }

@@ -383,6 +383,13 @@ impl Sim {
         known.map(|known| known.daemons.push(Uuid::new_v4())).is_some()
     }
 
+    /// Whether an OAuth2 client can prove with that secret who it is.
+    #[must_use]
+    pub fn oauth2_secret_works(&self, full: &str) -> bool {
+        let state = self.shared.state();
+        state.oauth2_secrets.iter().any(|secret| secret.full == full)
+    }
+
     /// Deletes a custom role.
     pub fn delete_custom_role(&self, organization: &str, name: &str) {
         let mut state = self.shared.state();
