@@ -95,13 +95,9 @@ pub struct AnnouncementBanner {
     /// Its colour, such as `#004852`.
     #[schemars(regex(pattern = "^#[0-9a-fA-F]{6}$"))]
     pub background_color: String,
-    /// Whether it is shown.
-    #[serde(default = "yes")]
-    pub enabled: bool,
-}
-
-fn yes() -> bool {
-    true
+    /// Whether it is shown. Default `true`, which is not written into the object: what is stored equals what was applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub enabled: Option<bool>,
 }
 
 /// Notifications.

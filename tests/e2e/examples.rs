@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use coder_operator::api::{CoderGroup, CoderInstance, CoderOrganization, CoderWorkspaceProxy};
+use coder_operator::crds;
 
 use crate::support::{Coder, Operator, Settings, World, cluster, condition, ready, simulated_only};
 
@@ -33,10 +34,15 @@ fn examples() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("examples")
 }
 
+/// How the kind is called in paths, as its definition says if it is one of ours.
 pub(crate) fn resource(kind: &GroupVersionKind) -> ApiResource {
-    match kind.kind.as_str() {
-        "CoderWorkspaceProxy" => ApiResource::from_gvk_with_plural(kind, "coderworkspaceproxies"),
-        _ => ApiResource::from_gvk(kind),
+    let definitions = crds::all();
+    let ours = definitions
+        .iter()
+        .find(|definition| definition.spec.names.kind == kind.kind);
+    match ours {
+        Some(definition) => ApiResource::from_gvk_with_plural(kind, &definition.spec.names.plural),
+        None => ApiResource::from_gvk(kind),
     }
 }
 

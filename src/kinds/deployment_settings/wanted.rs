@@ -93,7 +93,7 @@ pub(super) fn unknown_templates(wanted: &Wanted, observed: &Observed) -> Option<
 
 fn banner(banner: &AnnouncementBanner) -> Banner {
     Banner {
-        enabled: banner.enabled,
+        enabled: banner.enabled.unwrap_or(true),
         message: banner.message.clone(),
         background_color: banner.background_color.clone(),
     }
