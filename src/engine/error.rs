@@ -280,6 +280,12 @@ impl Error {
         }
     }
 
+    /// Whether Coder said that it is not there, or not to be seen.
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        self.coder().is_some_and(coder::Error::is_absent)
+    }
+
     /// The error of Coder in it, if there is one.
     #[must_use]
     pub fn coder(&self) -> Option<&coder::Error> {

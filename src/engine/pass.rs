@@ -21,7 +21,7 @@ use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{Decision, Found};
 use crate::engine::record::Record;
 use crate::engine::remote::{Change, Remote, Report, Target};
-use crate::engine::{Engine, Life, access};
+use crate::engine::{Engine, Life};
 use crate::mirror::Freshness;
 
 pub mod adoption;
@@ -31,9 +31,11 @@ pub mod drift;
 pub mod fights;
 mod outcome;
 mod ownership;
+mod permission;
 pub mod reconciler;
 pub mod teardown;
 
+pub(crate) use creation::may_come_from;
 use outcome::Done;
 
 /// How often a plan is made anew before the pass gives up: creation, its consequences, and one to see that it is empty.
@@ -273,41 +275,6 @@ impl<R: Remote> Pass<'_, R> {
         there.is_some_and(|there| *there != connection.link.deployment.to_string())
     }
 
-    /// Whether the instance grants every organization that a write would touch: the wanted one, and the one in which the
-    /// object is.
-    pub(in crate::engine) fn authorize_organizations(
-        &self,
-        connection: &Connection,
-        desired: Option<&R::Desired>,
-        observed: Option<&R::Observed>,
-    ) -> Result<(), Error> {
-        let namespace = &self.me.key.namespace;
-        let access = connection.terms.access.as_ref();
-        R::organizations(desired, observed)
-            .into_iter()
-            .try_for_each(|organization| access::check_organization(access, &connection.key, namespace, organization))
-    }
-
-    /// Whether the instance grants its use to this object. Asked first: only then may anything be said of the instance.
-    pub(in crate::engine) fn authorize(&self, instance: &ObjectKey) -> Result<(), Error> {
-        let namespace = &self.me.key.namespace;
-        self.depend_on_instance(instance);
-        self.depend(Topic::Namespace(namespace.clone()));
-        self.depend(Topic::Coverage("Namespace"));
-        let terms = self.engine.connections.terms(instance);
-        if terms.is_none() && *namespace != instance.namespace {
-            self.engine.connections.knows(&instance.namespace)?;
-        }
-        let request = access::Request {
-            instance,
-            namespace,
-            labels: &|| self.engine.labels(namespace),
-            kind: R::KIND,
-            scope: R::SCOPE,
-        };
-        access::check(terms.as_ref().and_then(|terms| terms.access.as_ref()), request)
-    }
-
     /// What shall be, and by what it is found.
     async fn desire(&mut self, connection: &Arc<Connection>) -> Result<(R::Desired, String), Error> {
         let cx = self.cx(connection)?;
@@ -329,7 +296,7 @@ impl<R: Remote> Pass<'_, R> {
         if let Some(PendingCreation { key, since }) = &common.pending_creation {
             found.pending = R::observe(cx, Some(desired), Target::Key(key))
                 .await?
-                .filter(|one| R::created_since(one, since.0));
+                .filter(|one| may_come_from::<R>(one, since.0));
             if found.pending.is_some() {
                 return Ok(found);
             }
@@ -438,14 +405,6 @@ impl<R: Remote> Pass<'_, R> {
         Ok(observed)
     }
 
-    /// Whether this process may write to that deployment right now.
-    pub(in crate::engine) async fn permit(&self, connection: &Connection) -> Result<(), Error> {
-        if !self.engine.leadership.leads() {
-            return Err(Error::Superseded);
-        }
-        connection.prove_deployment().await
-    }
-
     /// What its instance says, and whether it works, makes the object look.
     pub(in crate::engine) fn depend_on_instance(&self, instance: &ObjectKey) {
         self.depend(Topic::Object(Reference {
@@ -458,9 +417,8 @@ impl<R: Remote> Pass<'_, R> {
     /// What would become of the object in Coder goes into the status, as soon as there is one or may be one: a deletion
     /// goes by it while the connection that said so is gone.
     fn show_deletion_policy(&mut self) {
-        let common = self.record.status.common();
-        let managed = common.origin.is_some() || common.pending_creation.is_some();
-        let policy = managed.then(|| self.deletion_policy());
+        let holds = self.record.status.common().holds();
+        let policy = holds.then(|| self.deletion_policy());
         self.record.status.common_mut().effective_deletion_policy = policy;
     }
 

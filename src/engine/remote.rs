@@ -127,9 +127,9 @@ pub trait Remote: Kind {
         Vec::new()
     }
 
-    /// Whether the object can have come from a creation begun at `since`, as far as Coder says when it was made.
-    fn created_since(_observed: &Self::Observed, _since: Timestamp) -> bool {
-        true
+    /// When the object was made, where Coder says so.
+    fn created_at(_observed: &Self::Observed) -> Option<Timestamp> {
+        None
     }
 
     /// What becomes of it in Coder when nobody says.

@@ -3,10 +3,10 @@
 //! Coder answers both with the same 404, and lists leave out what may not be read. So absence is believed only of a
 //! token that reads everything, or of a collection that every member may read.
 
-use crate::coder::{self, OrganizationId, is_at_least};
+use crate::coder::{OrganizationId, is_at_least};
 use crate::engine::connection::Connection;
 use crate::engine::{Cx, Error, Reason};
-use crate::lists::Members;
+use crate::lists::{MemberItem, Members};
 use crate::mirror::{Collection, Interest};
 
 /// The roles in an organization that read all of its groups and members.
@@ -121,22 +121,22 @@ fn reads_everything(connection: &Connection) -> bool {
 
 /// Whether the token's user has one of these roles in that organization.
 async fn has_one_of(cx: &Cx<'_>, organization: OrganizationId, roles: &[&str]) -> Result<bool, Error> {
-    let me = cx.connection.user.id;
-    match cx.list(&Members(organization), Interest::Item(me.to_string())).await {
-        Ok(members) => Ok(members
-            .get(&me.to_string())
-            .is_some_and(|member| member.roles.iter().any(|role| roles.contains(&role.as_str())))),
-        Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
-        Err(error) => Err(error),
-    }
+    let me = membership(cx, organization).await?;
+    Ok(me.is_some_and(|member| member.roles.iter().any(|role| roles.contains(&role.as_str()))))
 }
 
 /// Whether the token's user is a member of that organization.
 async fn is_member(cx: &Cx<'_>, organization: OrganizationId) -> Result<bool, Error> {
+    Ok(membership(cx, organization).await?.is_some())
+}
+
+/// What the token's user is in that organization. It is no part of what the object stands for: whoever changes it has not
+/// changed that.
+async fn membership(cx: &Cx<'_>, organization: OrganizationId) -> Result<Option<MemberItem>, Error> {
     let me = cx.connection.user.id.to_string();
-    match cx.get(&Members(organization), &me).await {
-        Ok(member) => Ok(member.is_some()),
-        Err(error) if error.coder().is_some_and(coder::Error::is_absent) => Ok(false),
+    match cx.list(&Members(organization), Interest::Item(me.clone())).await {
+        Ok(members) => Ok(members.get(&me).cloned()),
+        Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -14,12 +14,12 @@ use kube::ResourceExt;
 
 use super::absence;
 use super::field::{Differences, few};
-use super::parent::{Parent, parent};
+use super::parent::{Parent, id_of, parent, touched, within};
 use super::unmanaged::{self, managed};
 use crate::api::{CoderCustomRole, CustomRoleStatus, Kind, Object, UnknownPermissions};
 use crate::coder::{CustomRole, OrganizationId, OrganizationRole, Permission};
 use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
-use crate::lists::{Organizations, Roles};
+use crate::lists::Roles;
 pub use change::Change;
 use change::{asked, read, text};
 
@@ -82,7 +82,7 @@ impl Remote for CoderCustomRole {
     async fn resolve(cx: &Cx<'_>, object: &CoderCustomRole) -> Result<Desired, Error> {
         let spec = &object.spec;
         let status = object.own_status().filter(|status| status.common.origin.is_some());
-        let held = status.and_then(|status| status.place.organization_id.as_ref()?.parse().ok());
+        let held = status.and_then(|status| id_of(&status.place));
         let generation = object.metadata.generation.unwrap_or_default();
         let version = cx.connection.version.clone();
         let unknown = status.and_then(|status| status.unknown_permissions.as_ref());
@@ -105,14 +105,13 @@ impl Remote for CoderCustomRole {
     }
 
     fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
-        let wanted = desired.map(|desired| &*desired.organization.name);
-        let held = observed.map(|held| &*held.organization.1);
-        wanted.into_iter().chain(held).collect()
+        let wanted = desired.map(|desired| &desired.organization);
+        touched(wanted, observed.map(|held| &*held.organization.1))
     }
 
     fn identity(status: &CustomRoleStatus) -> Option<Identity> {
         Some(Identity {
-            organization: status.place.organization_id.as_ref()?.parse().ok()?,
+            organization: id_of(&status.place)?,
             name: status.name.clone()?,
         })
     }
@@ -129,17 +128,10 @@ impl Remote for CoderCustomRole {
         _: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
-        let key = match target {
-            Target::Identity(identity) => identity.to_string(),
-            Target::Key(key) => key.to_owned(),
-        };
-        let Some((within, name)) = key.split_once('/') else {
+        let Some((organization, name)) = within(cx, target).await? else {
             return Ok(None);
         };
-        let Some(organization) = cx.get(&Organizations, within).await? else {
-            return Ok(None);
-        };
-        let role = cx.get(&Roles(organization.id), name).await?;
+        let role = cx.get(&Roles(organization.id), &name).await?;
         Ok(role.filter(|role| !role.built_in).map(|role| Observed {
             organization: (organization.id, organization.name),
             role,

@@ -14,7 +14,7 @@ use jiff::Timestamp;
 
 use super::absence;
 use super::field::Update;
-use super::parent::{Parent, parent};
+use super::parent::{Parent, parent, touched};
 use crate::api::{CoderGroup, GroupStatus, Kind, Policy};
 use crate::coder::{CreateGroup, GroupId, OrganizationId, UpdateGroup};
 use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
@@ -96,11 +96,8 @@ impl Remote for CoderGroup {
     }
 
     fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
-        let wanted = desired.map(|desired| &*desired.organization.name);
-        wanted
-            .into_iter()
-            .chain(observed.map(|held| &*held.organization))
-            .collect()
+        let wanted = desired.map(|desired| &desired.organization);
+        touched(wanted, observed.map(|held| &*held.organization))
     }
 
     fn identity(status: &GroupStatus) -> Option<Identity> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::api::{DurationString, Rotation, TokenSecret, annotation};
+use crate::api::{DurationString, Rotation, SecretKeyRef, TokenSecret, annotation};
 use crate::engine::cluster::output::Place;
 use crate::engine::issued::{Issued, Previous};
 use crate::engine::{Deviation, Error, Reason};
@@ -184,6 +184,30 @@ pub(super) fn moved_from(was: Option<&TokenSecret>, place: &Place) -> Option<Pla
         key: was.key.clone(),
     });
     was.filter(|was| was != place)
+}
+
+/// Where the spec wants it; `key` is the key within the Secret unless the spec names one.
+pub(super) fn place(wanted: &SecretKeyRef, key: &str) -> Place {
+    Place {
+        name: wanted.name.clone(),
+        key: wanted.key_or(key).to_owned(),
+    }
+}
+
+/// Writes into the status when the one in the Secret was issued for this object, and where it is.
+pub(super) fn note_kept(held: Option<&Issued>, place: &Place, at: &mut Option<Time>, kept: &mut Option<TokenSecret>) {
+    let Some(held) = held else { return };
+    *at = held.at.filter(|_| held.for_us).and_then(in_seconds);
+    if held.settled {
+        let Place { name, key } = place.clone();
+        *kept = Some(TokenSecret { name, key });
+    }
+}
+
+/// The Secrets that hold it: where it shall be, and where the status says that it is.
+pub(super) fn secret_names<'a>(wanted: Option<&'a SecretKeyRef>, was: Option<&'a TokenSecret>) -> Vec<&'a str> {
+    let names = [wanted.map(|wanted| &*wanted.name), was.map(|was| &*was.name)];
+    names.into_iter().flatten().collect()
 }
 
 /// In whole seconds, as a status shows it.

@@ -5,7 +5,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use secrecy::SecretString;
 
@@ -278,11 +278,8 @@ impl Remote for CoderLicense {
         }
     }
 
-    fn created_since(observed: &Observed, since: Timestamp) -> bool {
-        // Two clocks are compared here.
-        let tolerance = SignedDuration::from_mins(5);
-        let stored = observed.license.uploaded_at;
-        stored.is_none_or(|stored| stored >= since - tolerance)
+    fn created_at(observed: &Observed) -> Option<Timestamp> {
+        observed.license.uploaded_at
     }
 
     fn deletion_default(_: Option<Origin>) -> DeletionPolicy {

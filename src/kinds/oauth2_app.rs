@@ -10,10 +10,9 @@ mod secrets;
 use jiff::{SignedDuration, Timestamp};
 
 use super::field::{Differences, few};
-use super::issued::{in_seconds, not_issued};
-use crate::api::{CoderOAuth2App, NoteType, OAuth2AppStatus, PreviousCredential, TokenSecret};
+use super::issued::{in_seconds, not_issued, note_kept, secret_names};
+use crate::api::{CoderOAuth2App, NoteType, OAuth2AppStatus, PreviousCredential};
 use crate::coder::{OAuth2App, OAuth2AppId, OAuth2Secret, PutOAuth2App};
-use crate::engine::cluster::output::Place;
 use crate::engine::issued::{self, Issued, Noted};
 use crate::engine::{Cx, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::{OAuth2Apps, OAuth2Secrets};
@@ -208,13 +207,7 @@ impl Remote for CoderOAuth2App {
                 retire_at: in_seconds(previous.retire_at)?,
             })
         });
-        if let Some(held) = held {
-            status.secret_issued_at = held.at.filter(|_| held.for_us).and_then(in_seconds);
-            if held.settled {
-                let Place { name, key } = place.clone();
-                status.client_secret = Some(TokenSecret { name, key });
-            }
-        }
+        note_kept(held, place, &mut status.secret_issued_at, &mut status.client_secret);
         desired.terms.note_handled(held, &mut status.last_handled_rotate);
         let mut note = |type_, message| report.notes.push(Note::new(type_, message));
         if held.is_none() && why(desired, observed).is_none() {
@@ -235,9 +228,7 @@ impl Remote for CoderOAuth2App {
 
     fn secrets(object: &CoderOAuth2App) -> Vec<&str> {
         let was = object.status.as_ref().and_then(|status| status.client_secret.as_ref());
-        let wanted = object.spec.client_secret.as_ref();
-        let names = [wanted.map(|wanted| &wanted.name), was.map(|was| &was.name)];
-        names.into_iter().flatten().map(String::as_str).collect()
+        secret_names(object.spec.client_secret.as_ref(), was)
     }
 
     async fn delete(cx: &Cx<'_>, id: &OAuth2AppId, _: &Observed) -> Result<(), Error> {

@@ -8,7 +8,7 @@ mod settings;
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::absence;
 use super::field::{Differences, Field, Update};
@@ -263,13 +263,8 @@ impl Remote for CoderOrganization {
         Report::default()
     }
 
-    fn created_since(observed: &Observed, since: Timestamp) -> bool {
-        // Two clocks are compared here, and the second of the smaller unit is lost in the status.
-        let tolerance = SignedDuration::from_mins(5);
-        observed
-            .organization
-            .created_at
-            .is_none_or(|made| made >= since - tolerance)
+    fn created_at(observed: &Observed) -> Option<Timestamp> {
+        observed.organization.created_at
     }
 
     fn deletion_default(_: Option<Origin>) -> DeletionPolicy {

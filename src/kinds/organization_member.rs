@@ -12,13 +12,13 @@ use jiff::Timestamp;
 
 use super::absence;
 use super::field::few;
-use super::parent::{Parent, parent};
+use super::parent::{Parent, id_of, parent, touched, within};
 use super::unmanaged::{self, managed};
 use crate::api::{CoderOrganizationMember, Kind, MemberQuota, Object, OrganizationMemberStatus};
 use crate::coder::{OrganizationId, OrganizationMember, Quota, UserId};
 use crate::engine::remote::deletion_refused;
 use crate::engine::{Cx, Error, Reason, Remote, Report, Target};
-use crate::lists::{MemberItem, Members, Organizations, QuotaOf, Roles, SETTING};
+use crate::lists::{MemberItem, Members, QuotaOf, Roles, SETTING};
 pub use change::Change;
 use person::{Idp, Person};
 
@@ -68,7 +68,7 @@ impl Remote for CoderOrganizationMember {
     async fn resolve(cx: &Cx<'_>, object: &CoderOrganizationMember) -> Result<Desired, Error> {
         let spec = &object.spec;
         let status = object.own_status().filter(|status| status.common.origin.is_some());
-        let held = status.and_then(|status| status.place.organization_id.as_ref()?.parse().ok());
+        let held = status.and_then(|status| id_of(&status.place));
         let organization = parent(cx, &object.instance_key(), &spec.place, held).await?;
         let before = status.and_then(|status| status.id.as_ref()?.parse().ok());
         let person = Person::find(cx, organization.id, &spec.user, before).await?;
@@ -94,14 +94,13 @@ impl Remote for CoderOrganizationMember {
     }
 
     fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
-        let wanted = desired.map(|desired| &*desired.organization.name);
-        let held = observed.map(|held| &*held.organization.1);
-        wanted.into_iter().chain(held).collect()
+        let wanted = desired.map(|desired| &desired.organization);
+        touched(wanted, observed.map(|held| &*held.organization.1))
     }
 
     fn identity(status: &OrganizationMemberStatus) -> Option<Identity> {
         Some(Identity {
-            organization: status.place.organization_id.as_ref()?.parse().ok()?,
+            organization: id_of(&status.place)?,
             user: status.id.as_ref()?.parse().ok()?,
         })
     }
@@ -118,17 +117,10 @@ impl Remote for CoderOrganizationMember {
         desired: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
-        let key = match target {
-            Target::Identity(identity) => identity.to_string(),
-            Target::Key(key) => key.to_owned(),
-        };
-        let Some((within, user)) = key.split_once('/') else {
+        let Some((organization, user)) = within(cx, target).await? else {
             return Ok(None);
         };
-        let Some(organization) = cx.get(&Organizations, within).await? else {
-            return Ok(None);
-        };
-        let Some(member) = cx.get(&Members(organization.id), user).await? else {
+        let Some(member) = cx.get(&Members(organization.id), &user).await? else {
             return Ok(None);
         };
         let quota = match desired {
@@ -267,7 +259,7 @@ impl Remote for CoderOrganizationMember {
 /// What the member may spend, as far as the token sees that.
 async fn quota(cx: &Cx<'_>, organization: OrganizationId, user: UserId) -> Result<Option<Quota>, Error> {
     match cx.get(&QuotaOf { organization, user }, SETTING).await {
-        Err(error) if error.coder().is_some_and(crate::coder::Error::is_absent) => Ok(None),
+        Err(error) if error.is_absent() => Ok(None),
         quota => quota,
     }
 }

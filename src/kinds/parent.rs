@@ -1,5 +1,6 @@
 //! The organization that an object lives in: named by a reference to a custom resource, or by Coder's own name or id.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::api::{
@@ -7,7 +8,7 @@ use crate::api::{
     group::organization_reference,
 };
 use crate::coder::{Organization, OrganizationId};
-use crate::engine::{Cx, Error, Note, Reason};
+use crate::engine::{Cx, Error, Note, Reason, Target};
 use crate::lists::Organizations;
 
 /// An organization that another object lives in.
@@ -35,6 +36,33 @@ impl Parent {
         let moved = self.moved.clone()?;
         Some(Note::new(NoteType::NameMoved, moved))
     }
+}
+
+/// The organizations that a write would touch to what lives in one: the wanted one, and the one that it is in.
+pub(super) fn touched<'a>(wanted: Option<&'a Parent>, held: Option<&'a str>) -> Vec<&'a str> {
+    wanted.map(|wanted| &*wanted.name).into_iter().chain(held).collect()
+}
+
+/// The organization of a key or identity that reads `<id of the organization>/<rest>`, and the rest. `None` when it is gone:
+/// what is left behind its id is nothing any more.
+pub(super) async fn within<I: fmt::Display>(
+    cx: &Cx<'_>,
+    target: Target<'_, I>,
+) -> Result<Option<(Organization, String)>, Error> {
+    let key = match target {
+        Target::Identity(identity) => identity.to_string(),
+        Target::Key(key) => key.to_owned(),
+    };
+    let Some((id, rest)) = key.split_once('/') else {
+        return Ok(None);
+    };
+    let organization = cx.get(&Organizations, id).await?;
+    Ok(organization.map(|organization| (organization, rest.to_owned())))
+}
+
+/// The id of the organization that a status says an object is in.
+pub(super) fn id_of(place: &FoundOrganization) -> Option<OrganizationId> {
+    place.organization_id.as_ref()?.parse().ok()
 }
 
 /// The organization that a spec names, by reference or by Coder's own name or id. Waits for it. `held` is the one that the

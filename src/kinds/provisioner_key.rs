@@ -11,9 +11,11 @@ mod report;
 
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::absence;
+use super::issued::secret_names;
+use super::parent::{id_of, touched};
 use crate::api::{CoderProvisionerKey, ProvisionerKeyStatus};
 use crate::coder::{CreateProvisionerKey, OrganizationId};
 use crate::engine::issued::{self, Issued, Noted, Previous};
@@ -72,8 +74,8 @@ impl Remote for CoderProvisionerKey {
     }
 
     fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
-        let wanted = desired.map(|desired| &*desired.organization.name);
-        wanted.into_iter().chain(observed.map(|held| &*held.within)).collect()
+        let wanted = desired.map(|desired| &desired.organization);
+        touched(wanted, observed.map(|held| &*held.within))
     }
 
     fn identity(status: &ProvisionerKeyStatus) -> Option<Identity> {
@@ -88,7 +90,7 @@ impl Remote for CoderProvisionerKey {
             issuing: status.issuing.clone(),
         };
         Some(Identity {
-            organization: status.place.organization_id.as_ref()?.parse().ok()?,
+            organization: id_of(&status.place)?,
             name: pair::name_of(status.name.as_ref()?).to_owned(),
             memory,
         })
@@ -243,14 +245,11 @@ impl Remote for CoderProvisionerKey {
 
     fn secrets(object: &CoderProvisionerKey) -> Vec<&str> {
         let was = object.status.as_ref().and_then(|status| status.key_secret.as_ref());
-        let names = [Some(&object.spec.key_secret.name), was.map(|was| &was.name)];
-        names.into_iter().flatten().map(String::as_str).collect()
+        secret_names(Some(&object.spec.key_secret), was)
     }
 
-    fn created_since(observed: &Observed, since: Timestamp) -> bool {
-        let made = observed.pair.current.as_ref().and_then(|key| key.created_at);
-        // Two clocks are compared here.
-        made.is_none_or(|made| made >= since - SignedDuration::from_mins(5))
+    fn created_at(observed: &Observed) -> Option<Timestamp> {
+        observed.pair.current.as_ref()?.created_at
     }
 
     fn identify(observed: &Observed) -> Identity {

@@ -14,10 +14,11 @@ use jiff::Timestamp;
 
 use super::absence;
 use super::field::Differences;
+use super::parent::{id_of, touched, within};
 use crate::api::{CoderTemplateAccess, DeletionPolicy, Origin, TemplateAccessStatus, TemplateRole};
-use crate::coder::{self, GroupId, OrganizationId, Template, TemplateAccess, TemplateId, UpdateTemplateAccess, UserId};
+use crate::coder::{GroupId, OrganizationId, Template, TemplateAccess, TemplateId, UpdateTemplateAccess, UserId};
 use crate::engine::{self, Cx, Deviation, Error, Life, Reason, Remote, Report, Target};
-use crate::lists::{AccessTo, Organizations, SETTING, Templates};
+use crate::lists::{AccessTo, SETTING, Templates};
 pub use desired::Desired;
 use report::{note_place, texts};
 use roles::Difference;
@@ -99,14 +100,13 @@ impl Remote for CoderTemplateAccess {
     }
 
     fn organizations<'a>(desired: Option<&'a Desired>, observed: Option<&'a Observed>) -> Vec<&'a str> {
-        let wanted = desired.map(|desired| &*desired.organization.name);
-        let held = observed.map(|held| &*held.organization.1);
-        wanted.into_iter().chain(held).collect()
+        let wanted = desired.map(|desired| &desired.organization);
+        touched(wanted, observed.map(|held| &*held.organization.1))
     }
 
     fn identity(status: &TemplateAccessStatus) -> Option<Identity> {
         Some(Identity {
-            organization: status.place.organization_id.as_ref()?.parse().ok()?,
+            organization: id_of(&status.place)?,
             template: status.id.as_ref()?.parse().ok()?,
             users: status.given_users.iter().filter_map(|id| id.parse().ok()).collect(),
             groups: status.given_groups.iter().filter_map(|id| id.parse().ok()).collect(),
@@ -127,22 +127,15 @@ impl Remote for CoderTemplateAccess {
         _: Option<&Desired>,
         target: Target<'_, Identity>,
     ) -> Result<Option<Observed>, Error> {
-        let key = match target {
-            Target::Identity(identity) => identity.to_string(),
-            Target::Key(key) => key.to_owned(),
-        };
-        let Some((within, template)) = key.split_once('/') else {
+        let Some((organization, template)) = within(cx, target).await? else {
             return Ok(None);
         };
-        let Some(organization) = cx.get(&Organizations, within).await? else {
-            return Ok(None);
-        };
-        let Some(template) = cx.get(&Templates(organization.id), template).await? else {
+        let Some(template) = cx.get(&Templates(organization.id), &template).await? else {
             return Ok(None);
         };
         let access = match cx.get(&list(organization.id, template.id), SETTING).await {
             // It is in the list: what was refused is to see who may use it.
-            Err(error) if error.coder().is_some_and(coder::Error::is_absent) => {
+            Err(error) if error.is_absent() => {
                 let user = &cx.connection.user.username;
                 let message = format!(
                     "this token does not see who may use template {}: give {user} {}",

@@ -7,15 +7,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use kube::ResourceExt;
 
 use super::field::{Differences, Field};
-use super::issued::{Past, Terms, Why, in_seconds, moved_from};
-use crate::api::{CoderWorkspaceProxy, NoteType, Origin, TokenSecret, WorkspaceProxyStatus, annotation, rules};
+use super::issued::{Past, Terms, Why, moved_from, note_kept, place, secret_names};
+use crate::api::{CoderWorkspaceProxy, NoteType, Origin, WorkspaceProxyStatus, annotation, rules};
 use crate::coder::{self, CreateProxy, ProxyId, UpdateProxy};
 use crate::engine;
-use crate::engine::cluster::output::Place;
 use crate::engine::issued::{self, Home, Issued, Noted};
 use crate::engine::{Cx, Deviation, Error, Note, Reason, Remote, Report, Target};
 use crate::lists::Proxies;
@@ -123,10 +122,7 @@ impl Remote for CoderWorkspaceProxy {
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let status = object.status.as_ref();
-        let place = Place {
-            name: spec.token_secret.name.clone(),
-            key: spec.token_secret.key_or(TOKEN_KEY).to_owned(),
-        };
+        let place = place(&spec.token_secret, TOKEN_KEY);
         let was = status.and_then(|status| status.token_secret.as_ref());
         let home = Home {
             previous: moved_from(was, &place),
@@ -296,13 +292,12 @@ impl Remote for CoderWorkspaceProxy {
         status.health = proxy.status.as_ref().map(|health| health.status.as_str().to_owned());
         status.url = Some(proxy.path_app_url.clone()).filter(|url| !url.is_empty());
         status.version = Some(proxy.version.clone()).filter(|version| !version.is_empty());
-        if let Some(token) = token {
-            status.token_issued_at = token.at.filter(|_| token.for_us).and_then(in_seconds);
-            if token.settled {
-                let Place { name, key } = desired.home.place.clone();
-                status.token_secret = Some(TokenSecret { name, key });
-            }
-        }
+        note_kept(
+            token.as_ref(),
+            &desired.home.place,
+            &mut status.token_issued_at,
+            &mut status.token_secret,
+        );
         desired
             .terms
             .note_handled(token.as_ref(), &mut status.last_handled_rotate);
@@ -330,16 +325,11 @@ impl Remote for CoderWorkspaceProxy {
 
     fn secrets(object: &CoderWorkspaceProxy) -> Vec<&str> {
         let was = object.status.as_ref().and_then(|status| status.token_secret.as_ref());
-        let names = [Some(&object.spec.token_secret.name), was.map(|was| &was.name)];
-        names.into_iter().flatten().map(String::as_str).collect()
+        secret_names(Some(&object.spec.token_secret), was)
     }
 
-    fn created_since(observed: &Observed, since: Timestamp) -> bool {
-        // Two clocks are compared here.
-        observed
-            .proxy
-            .created_at
-            .is_none_or(|made| made >= since - SignedDuration::from_mins(5))
+    fn created_at(observed: &Observed) -> Option<Timestamp> {
+        observed.proxy.created_at
     }
 
     fn identify(observed: &Observed) -> ProxyId {

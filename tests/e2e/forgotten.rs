@@ -13,8 +13,7 @@ const GROUPS: &str = "/api/v2/organizations/{organization}/groups";
 #[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_goes_while_it_is_looked_at_is_looked_at_no_more() {
     simulated_only!("needs faults");
-    let often = json!({ "resyncInterval": "1s", "minResyncInterval": "1s" });
-    let world = World::with("gone-meanwhile", Coder::simulated(Profile::Main).await, often).await;
+    let world = World::looking_often("gone-meanwhile", Coder::simulated(Profile::Main).await).await;
     let sim = world.coder.sim();
     let mark = sim.journal().mark();
     let gate = sim.faults().pause(Fault::on(Method::GET, ORGANIZATIONS).times(1));

@@ -50,12 +50,7 @@ pub(crate) trait Subject {
 
 async fn world<S: Subject>(what: &str) -> World {
     let coder = Coder::simulated(Profile::Main).await;
-    let world = World::with(
-        &format!("{}-{what}", S::WORD),
-        coder,
-        json!({ "resyncInterval": "1s", "minResyncInterval": "1s" }),
-    )
-    .await;
+    let world = World::looking_often(&format!("{}-{what}", S::WORD), coder).await;
     S::prepare(&world).await;
     world
 }

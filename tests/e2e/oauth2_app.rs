@@ -21,13 +21,7 @@ fn backstage(more: &Value) -> Value {
 }
 
 async fn world_of(test: &str, profile: Profile) -> World {
-    let coder = Coder::simulated(profile).await;
-    World::with(
-        test,
-        coder,
-        json!({ "resyncInterval": "1s", "minResyncInterval": "1s" }),
-    )
-    .await
+    World::looking_often(test, Coder::simulated(profile).await).await
 }
 
 async fn ready_app(test: &str, more: &Value) -> (World, String) {

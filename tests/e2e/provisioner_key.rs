@@ -30,12 +30,7 @@ fn blue(more: &Value) -> Value {
 async fn world_of(test: &str, profile: Profile) -> World {
     let coder = Coder::simulated(profile).await;
     coder.sim().create_organization("platform");
-    World::with(
-        test,
-        coder,
-        json!({ "resyncInterval": "1s", "minResyncInterval": "1s" }),
-    )
-    .await
+    World::looking_often(test, coder).await
 }
 
 /// The same with a key that is ready; answers with its value as well.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Pass, name_of};
@@ -11,6 +11,14 @@ use crate::engine::connection::Connection;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::adoption::{self, Found};
 use crate::engine::remote::{Remote, Target};
+
+/// How much later than Coder's clock ours may be; the status keeps whole seconds besides.
+const BETWEEN_CLOCKS: SignedDuration = SignedDuration::from_mins(5);
+
+/// Whether the object can have come from a creation begun at `since`, as far as Coder says when it was made.
+pub(crate) fn may_come_from<R: Remote>(observed: &R::Observed, since: Timestamp) -> bool {
+    R::created_at(observed).is_none_or(|made| made >= since - BETWEEN_CLOCKS)
+}
 
 impl<R: Remote> Pass<'_, R> {
     /// Writes down what is about to be created, insisting that this pass saw the newest state of the object.

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use k8s_controller::events::EventType;
 
 use crate::api::{DeletionPolicy, Mode, ObjectStatus, Origin, PendingCreation};
-use crate::coder;
 use crate::engine::cluster::output::Owner;
 use crate::engine::cluster::status::{self, FINALIZER};
 use crate::engine::conditions::Verdict;
 use crate::engine::connection::Connection;
 use crate::engine::error::{Error, Reason};
 use crate::engine::pass::claims;
-use crate::engine::pass::{Ended, Pass};
+use crate::engine::pass::{Ended, Pass, may_come_from};
 use crate::engine::remote::{Life, Remote, Target};
 
 /// Lets the object go as soon as that is right.
@@ -107,7 +106,7 @@ impl<R: Remote> Pass<'_, R> {
             let found = R::observe(&now, None, Target::Key(key)).await.map_err(with_way_out)?;
             identities.extend(
                 found
-                    .filter(|one| R::created_since(one, since.0))
+                    .filter(|one| may_come_from::<R>(one, since.0))
                     .map(|one| R::identify(&one)),
             );
         }
@@ -142,7 +141,7 @@ impl<R: Remote> Pass<'_, R> {
         self.permit(connection).await?;
         match R::delete(&cx, identity, &there).await {
             Ok(()) => Ok(true),
-            Err(error) if error.coder().is_some_and(coder::Error::is_absent) => {
+            Err(error) if error.is_absent() => {
                 self.explain_not_found(connection, identity).await?;
                 Ok(true)
             }
@@ -156,7 +155,7 @@ impl<R: Remote> Pass<'_, R> {
         match R::observe(&now, None, Target::Identity(identity)).await {
             Ok(None) => {}
             // What it was in is gone, and everything with it.
-            Err(error) if error.coder().is_some_and(coder::Error::is_absent) => {}
+            Err(error) if error.is_absent() => {}
             Ok(Some(_)) => {
                 let message = format!(
                     "the token's user may not delete the {}: give {} {}",

@@ -9,7 +9,7 @@ use crate::coder::OAuth2App;
 use crate::engine::cluster::output::Place;
 use crate::engine::issued::{Home, Previous};
 use crate::engine::{Cx, Error, Reason};
-use crate::kinds::issued::{Past, Terms, moved_from};
+use crate::kinds::issued::{Past, Terms, moved_from, place};
 
 /// The key of the client secret, unless the spec names another.
 const CLIENT_SECRET: &str = "CLIENT_SECRET";
@@ -42,10 +42,7 @@ impl Desired {
             return Err(Error::terminal(Reason::InvalidSpec, message));
         }
         let status = object.status.as_ref();
-        let place = spec.client_secret.as_ref().map(|wanted| Place {
-            name: wanted.name.clone(),
-            key: wanted.key_or(CLIENT_SECRET).to_owned(),
-        });
+        let place = spec.client_secret.as_ref().map(|wanted| place(wanted, CLIENT_SECRET));
         let was = status.and_then(|status| status.client_secret.as_ref());
         let origin = status.and_then(|status| status.common.origin);
         let past = Past {

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::engine::cluster::output::Place;
 use crate::engine::issued::Previous;
 use crate::kinds::issued::{Terms, Why};
 use crate::kinds::properties::{Model, few_names, few_texts, hold_for};

@@ -6,11 +6,10 @@ use kube::ResourceExt;
 
 use super::KEY;
 use crate::api::{CoderProvisionerKey, Kind, Origin, annotation, rules};
-use crate::engine::cluster::output::Place;
 use crate::engine::issued::Home;
 use crate::engine::{Cx, Error, Reason};
-use crate::kinds::issued::{Past, Terms, moved_from};
-use crate::kinds::parent::{Parent, parent};
+use crate::kinds::issued::{Past, Terms, moved_from, place};
+use crate::kinds::parent::{Parent, id_of, parent};
 
 /// What shall be.
 #[derive(Clone, Debug)]
@@ -38,12 +37,9 @@ impl Desired {
         let status = object.status.as_ref();
         let origin = status.and_then(|status| status.common.origin);
         let held = status.filter(|_| origin.is_some());
-        let held = held.and_then(|status| status.place.organization_id.as_ref()?.parse().ok());
+        let held = held.and_then(|status| id_of(&status.place));
         let organization = parent(cx, &object.instance_key(), &spec.place, held).await?;
-        let place = Place {
-            name: spec.key_secret.name.clone(),
-            key: spec.key_secret.key_or(KEY).to_owned(),
-        };
+        let place = place(&spec.key_secret, KEY);
         let home = Home {
             previous: moved_from(status.and_then(|status| status.key_secret.as_ref()), &place),
             place,

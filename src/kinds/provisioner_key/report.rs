@@ -2,10 +2,9 @@
 
 use super::keep::{in_the_way, why};
 use super::{Desired, Observed};
-use crate::api::{FoundOrganization, NoteType, PreviousCredential, ProvisionerKeyStatus, TokenSecret};
-use crate::engine::cluster::output::Place;
+use crate::api::{FoundOrganization, NoteType, PreviousCredential, ProvisionerKeyStatus};
 use crate::engine::{Note, Report};
-use crate::kinds::issued::{in_seconds, not_issued};
+use crate::kinds::issued::{in_seconds, not_issued, note_kept};
 
 /// Writes the facts into the status, and says what else is worth saying.
 pub(super) fn report(desired: &Desired, observed: &Observed, status: &mut ProvisionerKeyStatus) -> Report {
@@ -26,13 +25,12 @@ pub(super) fn report(desired: &Desired, observed: &Observed, status: &mut Provis
             retire_at: in_seconds(previous.retire_at)?,
         })
     });
-    if let Some(held) = held {
-        status.key_issued_at = held.at.filter(|_| held.for_us).and_then(in_seconds);
-        if held.settled {
-            let Place { name, key } = desired.home.place.clone();
-            status.key_secret = Some(TokenSecret { name, key });
-        }
-    }
+    note_kept(
+        held,
+        &desired.home.place,
+        &mut status.key_issued_at,
+        &mut status.key_secret,
+    );
     desired.terms.note_handled(held, &mut status.last_handled_rotate);
     let mut report = Report::default();
     report.notes.extend(desired.organization.moved_note());

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use jiff::SignedDuration;
 use proptest::option;
 use proptest::prelude::*;
 use uuid::Uuid;

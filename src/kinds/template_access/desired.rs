@@ -8,7 +8,7 @@ use super::roles::Wanted;
 use crate::api::{CoderTemplateAccess, Kind, Object, Policy, TemplateAccessStatus, TemplateRole};
 use crate::coder::{GroupId, OrganizationId, Template, UserId};
 use crate::engine::{Cx, Error, Reason};
-use crate::kinds::parent::{Parent, parent};
+use crate::kinds::parent::{Parent, id_of, parent};
 use crate::kinds::targets::{Targets, There};
 use crate::lists::{Groups, MemberItem, Members, Templates, Users};
 use crate::mirror::Interest;
@@ -32,7 +32,7 @@ impl Desired {
     pub(super) async fn of(cx: &Cx<'_>, object: &CoderTemplateAccess) -> Result<Self, Error> {
         let spec = &object.spec;
         let own = object.own_status().filter(|status| status.common.origin.is_some());
-        let held = own.and_then(|status| status.place.organization_id.as_ref()?.parse().ok());
+        let held = own.and_then(|status| id_of(&status.place));
         let organization = parent(cx, &object.instance_key(), &spec.place, held).await?;
         let (template, moved) = template(cx, &organization, &spec.template, own).await?;
         let none = TemplateAccessStatus::default();

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::roles::{Held, Wanted};
 use super::*;
+use crate::coder;
 use crate::kinds::parent::Parent;
 use crate::kinds::properties::{Model, hold_for_standing};
 use crate::kinds::targets::Targets;

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use uuid::Uuid;
 
 use super::*;
+use crate::engine::cluster::output::Place;
 use crate::kinds::properties::{Model, few_names, hold_for};
 
 hold_for!(CoderWorkspaceProxy);
@@ -31,7 +32,7 @@ fn terms(rotate: Option<&str>, handled: Option<&str>, expected: bool) -> Terms {
         handled: handled.map(str::to_owned),
         expected,
         every: None,
-        overlap: SignedDuration::ZERO,
+        overlap: jiff::SignedDuration::ZERO,
         now: Timestamp::UNIX_EPOCH,
     }
 }

@@ -40,6 +40,12 @@ impl World {
         Self::beside(test, coder, instance, &[]).await
     }
 
+    /// The same with an instance that looks at everything each second.
+    pub(crate) async fn looking_often(test: &str, coder: Coder) -> Self {
+        let often = json!({ "resyncInterval": "1s", "minResyncInterval": "1s" });
+        Self::with(test, coder, often).await
+    }
+
     /// The same with an operator that watches other namespaces as well.
     pub(crate) async fn beside(test: &str, coder: Coder, instance: Value, others: &[&Namespace]) -> Self {
         Self::on(cluster().await, test, coder, instance, others).await
